@@ -1,0 +1,1 @@
+"""Bathtub's orchestrator: ingest, monthly close, checks and reports around the dbt project."""

@@ -1,0 +1,77 @@
+"""The raw contract as data, read from its one home: the dbt source `raw`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from orchestration.settings import DBT_PROJECT_DIR, ProfileField
+
+CONTRACT_FILE = DBT_PROJECT_DIR / "models" / "staging" / "_raw__sources.yml"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a raw table; `data_type` is varchar, timestamp, date or double."""
+
+    name: str
+    data_type: str
+    required: bool = False
+    added_by_ingest: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A raw table: its key, and the business timestamp `latest` that decides between rows loaded at the same time."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    latest: str
+    optional: bool = False
+
+    @property
+    def delivered(self) -> tuple[Column, ...]:
+        """The columns that files may bring."""
+        return tuple(c for c in self.columns if not c.added_by_ingest)
+
+    @property
+    def required(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.columns if c.required)
+
+
+def _table(entry: dict[str, Any]) -> Table:
+    meta = entry["config"]["meta"]
+    columns = []
+    for column in entry["columns"]:
+        flags = column.get("config", {}).get("meta", {})
+        columns.append(Column(column["name"], column["data_type"], **flags))
+    key = [meta["key"]] if isinstance(meta["key"], str) else meta["key"]
+    return Table(entry["name"], tuple(columns), tuple(key), meta["latest"], meta.get("optional", False))
+
+
+@cache
+def _tables() -> tuple[Table, ...]:
+    sources = yaml.safe_load(CONTRACT_FILE.read_text(encoding="utf-8"))["sources"]
+    return tuple(_table(entry) for source in sources if source["name"] == "raw" for entry in source["tables"])
+
+
+def raw_tables(profile_fields: Sequence[ProfileField] = ()) -> tuple[Table, ...]:
+    """Return the raw tables; columns that `profile_fields` names join customers as optional text."""
+    tables = list(_tables())
+    for i, table in enumerate(tables):
+        if table.name == "customers":
+            known = {c.name for c in table.columns}
+            wanted = dict.fromkeys(c for f in profile_fields for c in f.raw_columns if c not in known)
+            tables[i] = Table(
+                table.name,
+                (*table.columns, *(Column(c, "varchar") for c in wanted)),
+                table.key,
+                table.latest,
+                table.optional,
+            )
+    return tuple(tables)

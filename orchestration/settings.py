@@ -1,0 +1,224 @@
+"""Where things are (`BATHTUB_*` environment variables) and what words mean (the dbt project's vars), checked at start."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
+
+TARGETS = ("duckdb",)
+
+
+class ConfigurationError(Exception):
+    """A setting has a value that cannot be used; the message names it, its value and what is allowed."""
+
+
+def parse_month(value: str) -> date:
+    """Return the first day of a month written `YYYY-MM`.
+
+    Raises:
+        ValueError: the text is no such month.
+    """
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", value) or value.startswith("0000"):
+        raise ValueError(f"{value!r} is not a month written YYYY-MM, for example 2026-10")
+    return date(int(value[:4]), int(value[5:]), 1)
+
+
+def _month(value: object) -> object:
+    if value is None or isinstance(value, date):
+        return value
+    return parse_month(str(value))
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("allowed: an IANA time zone, for example Europe/Paris")
+    return value
+
+
+def _increasing(bounds: list[int]) -> list[int]:
+    if not bounds or any(b < 0 for b in bounds) or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
+        raise ValueError("allowed: whole numbers of days from 0, each larger than the one before")
+    return bounds
+
+
+def _identifier(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", value):
+        raise ValueError("allowed: a column name of lower-case letters, digits and _, starting with a letter")
+    return value
+
+
+def _lowered(values: list[str]) -> list[str]:
+    return [str(v).strip().lower() for v in values]
+
+
+def _utc_naive(value: datetime | None) -> datetime | None:
+    return value.astimezone(UTC).replace(tzinfo=None) if value is not None and value.tzinfo else value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Words = Annotated[list[str], AfterValidator(_lowered)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProfileField(_Strict):
+    """A profile field whose fill rate is followed; filled when each of its raw `columns` is."""
+
+    name: Identifier
+    key: bool = False
+    columns: list[Identifier] = Field(default_factory=list)
+
+    @property
+    def raw_columns(self) -> list[str]:
+        return self.columns or [self.name]
+
+
+class Placeholders(_Strict):
+    """Values that look filled and are not."""
+
+    values: Words
+    birth_dates: list[date]
+    email_local_parts: Words
+
+
+class Vars(_Strict):
+    """The business vars of `dbt_project.yml`, overridden by `BATHTUB_VARS`."""
+
+    first_month: Annotated[date | None, BeforeValidator(_month)]
+    reporting_timezone: Annotated[str, AfterValidator(_zone)]
+    recency_bands: Annotated[list[int], AfterValidator(_increasing)]
+    active_within_days: int = Field(ge=1, le=36_500)
+    activity_event_types: Words
+    order_statuses_not_counted: Words
+    profile_fields: list[ProfileField] = Field(min_length=1)
+    placeholders: Placeholders
+    channels: dict[Identifier, Identifier] = Field(min_length=1)
+    closing_grace_days: int = Field(ge=0, le=27)
+    history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
+
+    @model_validator(mode="after")
+    def _fields_exist(self) -> Vars:
+        names = [f.name for f in self.profile_fields]
+        if doubled := {n for n in names if names.count(n) > 1}:
+            raise ValueError(f"profile_fields names {', '.join(sorted(doubled))} twice")
+        if unknown := sorted(set(self.channels.values()) - set(names)):
+            raise ValueError(f"channels refers to {', '.join(unknown)}, which profile_fields does not list")
+        if "any" in self.channels:
+            raise ValueError("channels must not name a channel `any`: it stands for all of them")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.reporting_timezone)
+
+
+def _first_sentence(error: ValidationError, overridden: Mapping[str, Any]) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    name = where.split(".")[0]
+    origin = "BATHTUB_VARS" if name in overridden or not name else "dbt_project/dbt_project.yml"
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(Vars.model_fields)
+        return f"{origin}: there is no var {where!r}; the vars are {known}."
+    reason = problem["msg"].removeprefix("Value error, ")
+    subject = f"{where} = {problem['input']!r}" if where else "the vars"
+    return f"{origin}: {subject}: {reason}."
+
+
+def _mapping(text: str, variable: str) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            f"{variable} is not readable as YAML or JSON ({str(error).splitlines()[0]}); "
+            "allowed: a mapping such as {reporting_timezone: America/New_York}."
+        ) from error
+    if not isinstance(value, dict):
+        raise ConfigurationError(
+            f"{variable} = {text!r}; allowed: a mapping such as {{reporting_timezone: America/New_York}}."
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that is configured, read once by `load_settings`."""
+
+    raw_dir: Path
+    warehouse: Path
+    dagster_home: Path
+    target: str
+    memory_limit: str
+    threads: int
+    lock_wait_seconds: int
+    raw_files: Mapping[str, str]
+    overrides: Mapping[str, Any] = field(repr=False)
+
+    @cached_property
+    def vars(self) -> Vars:
+        """The business vars, checked.
+
+        Raises:
+            ConfigurationError: one of them has a value that cannot be used.
+        """
+        project = yaml.safe_load((DBT_PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
+        try:
+            return Vars.model_validate({**project["vars"], **self.overrides})
+        except ValidationError as error:
+            raise ConfigurationError(_first_sentence(error, self.overrides)) from None
+
+
+def _whole_number(env: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = env.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise ConfigurationError(f"{name} = {text!r}; allowed: a whole number from {least}.")
+    return int(text)
+
+
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Read the `BATHTUB_*` environment variables; relative paths start at the project's root.
+
+    Raises:
+        ConfigurationError: a variable has a value that cannot be used.
+    """
+    env = os.environ if env is None else env
+
+    def path(name: str, default: str) -> Path:
+        return (PROJECT_ROOT / Path(env.get(name) or default).expanduser()).resolve()
+
+    target = env.get("BATHTUB_TARGET") or "duckdb"
+    if target not in TARGETS:
+        raise ConfigurationError(f"BATHTUB_TARGET = {target!r}; allowed: {', '.join(TARGETS)}.")
+    memory_limit = env.get("BATHTUB_MEMORY_LIMIT") or "4GB"
+    if not re.fullmatch(r"\d+(\.\d+)?\s?(MB|GB|MiB|GiB)", memory_limit):
+        raise ConfigurationError(f"BATHTUB_MEMORY_LIMIT = {memory_limit!r}; allowed: a size such as 4GB or 800MB.")
+    settings = Settings(
+        raw_dir=path("BATHTUB_RAW_DIR", "data/raw"),
+        warehouse=path("BATHTUB_WAREHOUSE", "data/bathtub.duckdb"),
+        dagster_home=path("DAGSTER_HOME", "data/dagster"),
+        target=target,
+        memory_limit=memory_limit,
+        threads=_whole_number(env, "BATHTUB_THREADS", os.cpu_count() or 1, least=1),
+        lock_wait_seconds=_whole_number(env, "BATHTUB_LOCK_WAIT_SECONDS", 600, least=0),
+        raw_files={str(k): str(v) for k, v in _mapping(env.get("BATHTUB_RAW_FILES") or "{}", "BATHTUB_RAW_FILES").items()},
+        overrides=_mapping(env.get("BATHTUB_VARS") or "{}", "BATHTUB_VARS"),
+    )
+    _ = settings.vars
+    return settings
