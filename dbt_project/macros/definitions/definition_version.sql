@@ -1,0 +1,12 @@
+{# Hash of the business vars that a row was computed under. #}
+{% macro definition_version() -%}
+    {%- set names = [
+        'reporting_timezone', 'recency_bands', 'active_within_days', 'activity_event_types', 'order_statuses_not_counted',
+        'profile_fields', 'placeholders', 'channels', 'closing_grace_days',
+    ] -%}
+    {%- set words = [] -%}
+    {%- for name in names -%}
+        {%- do words.append(name ~ '=' ~ tojson(var(name), sort_keys=true)) -%}
+    {%- endfor -%}
+    '{{ local_md5(words | join(';'))[:12] }}'
+{%- endmacro %}

@@ -1,0 +1,8 @@
+{# A date some days later. #}
+{% macro date_plus_days(date, days) -%}
+    {{ return(adapter.dispatch('date_plus_days')(date, days)) }}
+{%- endmacro %}
+
+{% macro duckdb__date_plus_days(date, days) -%}
+    ({{ date }} + {{ days }})
+{%- endmacro %}

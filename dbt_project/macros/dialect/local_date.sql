@@ -1,0 +1,8 @@
+{# Local calendar date, in the reporting zone, of a UTC timestamp. #}
+{% macro local_date(timestamp) -%}
+    {{ return(adapter.dispatch('local_date')(timestamp)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_date(timestamp) -%}
+    cast(timezone('{{ var("reporting_timezone") }}', timezone('UTC', {{ timestamp }})) as date)
+{%- endmacro %}

@@ -1,0 +1,167 @@
+-- Grain: customer id × closed month. Ids outside the base are kept too: what they left waits for a profile to come (back).
+-- A month is computed from what became known in it and from the month before, however long the history.
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='microbatch',
+        event_time='snapshot_month',
+        batch_size='month',
+        begin='1900-01-01',
+        concurrent_batches=false,
+        on_schema_change='fail',
+    )
+}}
+
+{%- set month = closing_month() -%}
+{%- set month_start = "date '" ~ month ~ "'" -%}
+{%- set next_month_start = "date '" ~ month_after(month) ~ "'" -%}
+{%- set as_of_date = "date '" ~ add_days_to(month_after(month), -1) ~ "'" -%}
+{%- set activity_types = ['order'] + var('activity_event_types') -%}
+{%- set carried = {
+    'customer_id': dbt.type_string(), 'source': dbt.type_string(), 'status': dbt.type_string(),
+    'is_in_base': dbt.type_boolean(), 'is_active': dbt.type_boolean(),
+    'first_order_date': 'date', 'last_activity_date': 'date',
+    'last_act_at': dbt.type_timestamp(), 'last_act_type': dbt.type_string(),
+} -%}
+{%- for channel in var('channels') -%}
+    {%- do carried.update({channel ~ '_opt_in_at': dbt.type_timestamp(), channel ~ '_opt_out_at': dbt.type_timestamp()}) -%}
+{%- endfor %}
+
+with profiles as (
+
+    select * from {{ ref('int_profiles') }}
+
+),
+
+opening as (
+
+    {{ month_before(month, carried) }}
+
+),
+
+traces as (
+
+    {{ rows_known_in(ref('int_traces'), 'occurred_at', month) }}
+
+),
+
+happened as (
+
+    select
+        customer_id,
+        {{ local_date("min(case when activity_type = 'order' then occurred_at end)") }} as first_order_date,
+        {% for channel in var('channels') -%}
+            max(case when channel = '{{ channel }}' and consent_status = 'opt_in' then occurred_at end)
+                as {{ channel }}_opt_in_at,
+            max(case when channel = '{{ channel }}' and consent_status <> 'opt_in' then occurred_at end)
+                as {{ channel }}_opt_out_at,
+        {% endfor -%}
+        {% for type in activity_types -%}
+            max(case when activity_type = '{{ type }}' then occurred_at end) as act_{{ loop.index }}_at,
+        {% endfor -%}
+        max(case when activity_type is not null then occurred_at end) as last_act_at
+    from traces
+    where activity_type is not null or channel is not null
+    group by customer_id
+
+),
+
+closing as (
+
+    select
+        coalesce(opening.customer_id, happened.customer_id, profiles.customer_id) as customer_id,
+        coalesce(profiles.source, opening.source) as source,
+        profiles.created_at,
+        profiles.created_date,
+        profiles.arrived_date,
+        profiles.left_date,
+        {% for field in profile_field_names() -%}
+            {%- if field == 'birth_date' -%}
+                {{ is_plausible_birth_date('profiles.birth_date', as_of_date) }} as has_birth_date,
+            {% else -%}
+                coalesce(profiles.has_{{ field }}, false) as has_{{ field }},
+            {% endif -%}
+        {%- endfor -%}
+        {{ least_known('opening.first_order_date', 'happened.first_order_date') }} as first_order_date,
+        {{ greatest_known(
+            greatest_known('opening.last_activity_date', local_date('happened.last_act_at')), 'profiles.created_date'
+        ) }} as last_activity_date,
+        {{ greatest_known('opening.last_act_at', 'happened.last_act_at') }} as last_act_at,
+        case
+            when opening.last_act_at > happened.last_act_at or happened.last_act_at is null then opening.last_act_type
+            {% for type in activity_types -%}
+                when happened.act_{{ loop.index }}_at = happened.last_act_at then '{{ type }}'
+            {% endfor %}
+        end as last_act_type,
+        {% for channel in var('channels') -%}
+            {% for column in [channel ~ '_opt_in_at', channel ~ '_opt_out_at'] -%}
+                {{ greatest_known('opening.' ~ column, 'happened.' ~ column) }} as {{ column }},
+            {% endfor -%}
+        {% endfor -%}
+        case when opening.is_in_base then opening.source end as opening_source,
+        case when opening.is_in_base then opening.status end as opening_status,
+        case when opening.is_in_base then opening.is_active end as opening_is_active,
+        coalesce(opening.is_in_base, false) as was_in_base,
+        opening.customer_id is not null or happened.customer_id is not null as has_left_traces,
+        coalesce(
+            profiles.created_date < {{ next_month_start }}
+            and profiles.arrived_date < {{ next_month_start }}
+            and (profiles.left_date is null or profiles.left_date >= {{ next_month_start }}),
+            false
+        ) as is_in_base,
+        coalesce(
+            profiles.arrived_date >= {{ month_start }}
+            and profiles.arrived_date < {{ next_month_start }}
+            and profiles.left_date < {{ next_month_start }},
+            false
+        ) as is_transient
+    from opening
+    full join happened on opening.customer_id = happened.customer_id
+    full join profiles on coalesce(opening.customer_id, happened.customer_id) = profiles.customer_id
+
+),
+
+final as (
+
+    select
+        {{ month_start }} as snapshot_month,
+        {{ as_of_date }} as as_of_date,
+        customer_id,
+        source,
+        case when first_order_date is not null then 'customer' else 'prospect' end as status,
+        case
+            when was_in_base and not is_in_base then 'deleted'
+            when is_transient and not was_in_base then 'transient'
+            when not is_in_base then null
+            when not was_in_base and created_date >= {{ month_start }} then 'new'
+            when not was_in_base then 'restored'
+            when opening_status = 'prospect' and first_order_date is not null then 'converted'
+            when opening_source <> source then 'reassigned'
+            else 'stable'
+        end as movement,
+        case when last_act_at >= created_at or (created_at is null and last_act_at is not null) then last_act_type else 'sign_up' end
+            as last_activity_type,
+        last_act_type,
+        opening_source,
+        opening_status,
+        is_in_base,
+        is_in_base and {{ days_between('last_activity_date', as_of_date) }} <= {{ var('active_within_days') }} as is_active,
+        opening_is_active,
+        {% for field in profile_field_names() -%}
+            has_{{ field }},
+        {% endfor -%}
+        created_date,
+        first_order_date,
+        last_activity_date,
+        last_act_at,
+        {% for channel in var('channels') -%}
+            {{ channel }}_opt_in_at,
+            {{ channel }}_opt_out_at,
+        {% endfor -%}
+        {{ definition_version() }} as definition_version
+    from closing
+    where is_in_base or has_left_traces or is_transient
+
+)
+
+select * from final

@@ -1,0 +1,25 @@
+-- Grain: customer.
+with customers as (
+
+    select * from {{ source('raw', 'customers') }}
+
+),
+
+final as (
+
+    select
+        customer_id,
+        coalesce(nullif(lower({{ strip_blanks('source') }}), ''), 'unknown') as source,
+        {% for column in profile_columns() -%}
+            {{ column }},
+        {% endfor -%}
+        birth_date,
+        created_at,
+        deleted_at,
+        first_loaded_at,
+        deletion_loaded_at
+    from customers
+
+)
+
+select * from final

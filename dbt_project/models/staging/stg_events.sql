@@ -1,0 +1,20 @@
+-- Grain: event.
+with events as (
+
+    select * from {{ source('raw', 'events') }}
+
+),
+
+final as (
+
+    select
+        event_id,
+        customer_id,
+        lower({{ strip_blanks('event_type') }}) as event_type,
+        occurred_at,
+        loaded_at
+    from events
+
+)
+
+select * from final

@@ -1,0 +1,25 @@
+-- Grain: order.
+with orders as (
+
+    select * from {{ source('raw', 'orders') }}
+
+),
+
+final as (
+
+    select
+        order_id,
+        customer_id,
+        amount,
+        -- An order that makes a customer.
+        amount > 0
+        and coalesce(
+            lower({{ strip_blanks('status') }}) not in ({{ quoted_list(var('order_statuses_not_counted')) }}), true
+        ) as is_counted,
+        ordered_at,
+        loaded_at
+    from orders
+
+)
+
+select * from final

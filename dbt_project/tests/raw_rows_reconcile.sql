@@ -1,0 +1,11 @@
+-- What: rows read = rows kept + quarantined + superseded, for each raw table.
+-- Why: nothing is lost silently between the files and the models.
+-- Returns rows when a table does not reconcile.
+select
+    table_name,
+    rows_read,
+    rows_kept,
+    rows_quarantined,
+    rows_superseded
+from {{ source('ops', 'ingested_tables') }}
+where rows_read <> rows_kept + rows_quarantined + rows_superseded
