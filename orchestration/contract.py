@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -33,6 +33,7 @@ class Table:
     key: tuple[str, ...]
     latest: str
     optional: bool = False
+    description: str = ""
 
     @property
     def delivered(self) -> tuple[Column, ...]:
@@ -51,7 +52,7 @@ def _table(entry: dict[str, Any]) -> Table:
         flags = column.get("config", {}).get("meta", {})
         columns.append(Column(column["name"], column["data_type"], **flags))
     key = [meta["key"]] if isinstance(meta["key"], str) else meta["key"]
-    return Table(entry["name"], tuple(columns), tuple(key), meta["latest"], meta.get("optional", False))
+    return Table(entry["name"], tuple(columns), tuple(key), meta["latest"], meta.get("optional", False), entry["description"])
 
 
 @cache
@@ -67,11 +68,5 @@ def raw_tables(profile_fields: Sequence[ProfileField] = ()) -> tuple[Table, ...]
         if table.name == "customers":
             known = {c.name for c in table.columns}
             wanted = dict.fromkeys(c for f in profile_fields for c in f.raw_columns if c not in known)
-            tables[i] = Table(
-                table.name,
-                (*table.columns, *(Column(c, "varchar") for c in wanted)),
-                table.key,
-                table.latest,
-                table.optional,
-            )
+            tables[i] = replace(table, columns=(*table.columns, *(Column(c, "varchar") for c in wanted)))
     return tuple(tables)

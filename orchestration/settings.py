@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -49,7 +50,7 @@ def _zone(value: str) -> str:
 
 
 def _increasing(bounds: list[int]) -> list[int]:
-    if not bounds or any(b < 0 for b in bounds) or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
+    if not bounds or any(b < 0 for b in bounds) or any(a >= b for a, b in pairwise(bounds)):
         raise ValueError("allowed: whole numbers of days from 0, each larger than the one before")
     return bounds
 
@@ -149,9 +150,7 @@ def _mapping(text: str, variable: str) -> dict[str, Any]:
             "allowed: a mapping such as {reporting_timezone: America/New_York}."
         ) from error
     if not isinstance(value, dict):
-        raise ConfigurationError(
-            f"{variable} = {text!r}; allowed: a mapping such as {{reporting_timezone: America/New_York}}."
-        )
+        raise ConfigurationError(f"{variable} = {text!r}; allowed: a mapping such as {{reporting_timezone: America/New_York}}.")
     return value
 
 

@@ -13,7 +13,7 @@
     {%- if first and next -%}
         {{ return({'first': (first | string)[:10], 'next': (next | string)[:10]}) }}
     {%- endif -%}
-    {{ return({'first': '0001-01-01', 'next': '9999-12-01'}) }}
+    {{ return({'first': '1000-01-01', 'next': '9000-01-01'}) }}
 {%- endmacro %}
 
 {# A month some months after another, both 'YYYY-MM-01'. #}

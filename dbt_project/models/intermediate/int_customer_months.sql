@@ -139,8 +139,10 @@ final as (
             when opening_source <> source then 'reassigned'
             else 'stable'
         end as movement,
-        case when last_act_at >= created_at or (created_at is null and last_act_at is not null) then last_act_type else 'sign_up' end
-            as last_activity_type,
+        case
+            when last_act_at >= created_at or (created_at is null and last_act_at is not null) then last_act_type
+            else 'sign_up'
+        end as last_activity_type,
         last_act_type,
         opening_source,
         opening_status,

@@ -46,8 +46,9 @@ final as (
         days.definition_version
     from days
     inner join bands
-        on days.days_since_last_activity >= bands.from_days
-        and days.days_since_last_activity < bands.before_days
+        on
+            days.days_since_last_activity >= bands.from_days
+            and days.days_since_last_activity < bands.before_days
     group by
         days.snapshot_month, days.as_of_date, days.source, days.status, days.registered_within_12m, days.is_new,
         bands.recency_band, bands.recency_band_rank, days.definition_version

@@ -1,0 +1,122 @@
+# Bathtub. `make` or `make help` lists what there is. Works with GNU make 3.81 and later.
+# Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo build dev example test test-slow lint format bench lock clean clean-data
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Dependencies come hashed and complete from a lock. uv does not read pip's configuration, so it is told pip's index, if any.
+SYNC = index=$$($(PY) -m pip config get global.index-url 2>/dev/null) && export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; \
+	[ -n "$$UV_DEFAULT_INDEX" ] || unset UV_DEFAULT_INDEX; $(VENV)/bin/uv pip sync --quiet --require-hashes --python $(PY)
+# What runs on the user's data reads .env; tests do not.
+RUN := $(PY) -m $(if $(wildcard .env),dotenv -f .env run --no-override -- $(PY) -m )
+MONTHS := $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)')
+SLOW := slow or engines or browser or soak or scale
+SQL := $(wildcard dbt_project/models dbt_project/snapshots dbt_project/tests)
+CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis
+ARTEFACTS := dbt_project/target dbt_project/logs logs build dist $(CACHES)
+
+# Interpreter for a new .venv: the first of PYTHONS that is recent enough and can make one. PYTHON=… decides otherwise.
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+##@ Run
+
+demo: $(VENV)/.base ## Make a realistic base, close all its months, say where things are
+	@$(RUN) orchestration demo
+
+build: $(VENV)/.base ## Close the months that are not closed yet (FROM=2024-01 TO=2026-10 bound them)
+	@$(RUN) orchestration build $(MONTHS)
+
+dev: $(VENV)/.base ## Open the orchestrator's web page on this machine
+	@$(RUN) orchestration dev
+
+example: $(VENV)/.base ## Run an example on real data: NAME=online_retail DATA=folder
+	@if [ -z '$(NAME)' ] || [ -z '$(DATA)' ]; then \
+		echo "Say which example and where its data is: make example NAME=online_retail DATA=path/to/folder (see examples/README.md)." >&2; \
+		exit 2; \
+	fi
+	@$(RUN) examples.run '$(NAME)' '$(DATA)'
+
+##@ Develop
+
+setup: $(VENV)/.dev ## Install everything into .venv, development tools included
+	@echo "Ready: $$($(PY) --version) in $(VENV)."
+
+test: $(VENV)/.dev ## Run the tests (PYTEST_ARGS="-k retention")
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.dev ## Run the tests too long for `make test` (SLOW="slow or engines" chooses)
+	@$(PY) -m pytest -m '$(SLOW)' $(PYTEST_ARGS) || { code=$$?; \
+		if [ $$code -eq 5 ]; then echo "No test is marked: $(SLOW)."; else exit $$code; fi; }
+
+lint: $(VENV)/.dev ## Check locks, format, lint rules, types and SQL
+	@echo "Locks against pyproject.toml"
+	@$(VENV)/bin/uv pip install --quiet --dry-run --no-index --python $(PY) -r pyproject.toml --group dev \
+		|| { echo "requirements/ is out of step with pyproject.toml; run: make lock" >&2; exit 1; }
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/sqlfluff lint --disable-progress-bar --processes 2 $(SQL)
+
+format: $(VENV)/.dev ## Format Python, repair what the linters can repair
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/sqlfluff fix --quiet --disable-progress-bar $(SQL)
+
+bench: $(VENV)/.base ## Run the measured comparisons
+	@$(RUN) benchmarks $(BENCH_ARGS)
+
+lock: $(VENV)/.dev ## Write requirements/*.lock anew from pyproject.toml (LOCK_ARGS=--upgrade)
+	$(VENV)/bin/uv pip compile pyproject.toml -o requirements/base.lock $(COMPILE)
+	$(VENV)/bin/uv pip compile pyproject.toml --group dev -c requirements/base.lock -o requirements/dev.lock $(COMPILE)
+
+COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock' $(LOCK_ARGS)
+
+##@ Clean
+
+clean: ## Delete build artefacts and caches; keeps data/ and .venv
+	rm -rf $(ARTEFACTS)
+	find .ci orchestration examples benchmarks tests -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+clean-data: ## Delete warehouse, runs, demo and examples in data/; keeps data/raw (asks for YES=1)
+	@if [ '$(YES)' != 1 ]; then \
+		echo "This deletes for good, closed months included:"; \
+		find data -mindepth 1 -maxdepth 1 ! -name raw 2>/dev/null | sed 's/^/  /'; \
+		echo "To go on: make clean-data YES=1"; \
+		exit 2; \
+	fi
+	@find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+
+# ---- the Python environment -----------------------------------------------------------------------------------------
+
+$(PY):
+	@for p in $(PYTHONS); do \
+		if $$p -c '$(USABLE)' 2>/dev/null; then found=$$p; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "No usable Python: Bathtub needs Python 3.11, 3.12 or 3.13 with its venv module (tried: $(PYTHONS))." >&2; \
+		echo "Install one (Debian and Ubuntu: apt-get install python3-venv) or name it: make PYTHON=/path/to/python3.11 …" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$($$found --version)"; \
+	$$found -m venv --clear $(VENV) && $(PY) -m pip install -qq --disable-pip-version-check uv || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.base: requirements/base.lock | $(PY)
+	@echo "Installing the packages of $< (once; under a minute on most machines)"
+	@$(SYNC) $<
+	@touch $@
+
+# dev.lock holds all of base.lock in the same versions, so one .venv serves both.
+$(VENV)/.dev: requirements/dev.lock | $(PY)
+	@echo "Installing the packages of $< (once; under a minute on most machines)"
+	@$(SYNC) $<
+	@touch $(VENV)/.base $@

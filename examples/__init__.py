@@ -1,0 +1,1 @@
+"""Real data mapped to the raw contract: one folder per example, with `mapping.sql` and `example.yml`."""

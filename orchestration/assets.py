@@ -1,0 +1,218 @@
+"""Dagster assets: the raw tables that the ingest brings in, and one asset per dbt model, month by month."""
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    Backoff,
+    Failure,
+    MaterializeResult,
+    MonthlyPartitionsDefinition,
+    RetryPolicy,
+    TableColumn,
+    TableSchema,
+    multi_asset,
+)
+from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, dbt_assets
+from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
+
+from orchestration.close import (
+    CloseError,
+    dbt_close_args,
+    first_month,
+    plan,
+    read_state,
+    record_closed,
+    record_first_month,
+)
+from orchestration.contract import Table, raw_tables
+from orchestration.dbt import Progress, environment, failure_sentence
+from orchestration.ingest import IngestError, TableResult, ingest
+from orchestration.settings import ConfigurationError, Settings, parse_month
+
+from orchestration.warehouse import building_dir, remember_first_month, writing
+
+# DuckDB takes one writer: steps of all runs queue here, and a lock file keeps other programs out.
+WRITER_POOL = "duckdb_writer"
+RETRY = RetryPolicy(max_retries=2, delay=20, backoff=Backoff.EXPONENTIAL)
+# Wrong files and wrong months stay wrong when they are tried again.
+FINAL_ERRORS = (IngestError, CloseError, ConfigurationError)
+
+progress_log = logging.getLogger("bathtub")
+
+
+class BathtubTranslator(DagsterDbtTranslator):
+    """Groups named as the way of the data: raw, staging, intermediate, marts. What is kept by month is partitioned by it."""
+
+    def __init__(self, partitions: MonthlyPartitionsDefinition) -> None:
+        super().__init__()
+        self._partitions = partitions
+
+    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> MonthlyPartitionsDefinition | None:
+        """Return the months for an incremental model, nothing for one that is made anew."""
+        return self._partitions if dbt_resource_props["config"].get("materialized") == "incremental" else None
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return the folder of a model; seeds serve the intermediate models and the marts."""
+        return "intermediate" if dbt_resource_props["resource_type"] == "seed" else str(dbt_resource_props["fqn"][1])
+
+
+def raw_assets(settings: Settings) -> AssetsDefinition:
+    """Return the asset that brings the raw files in, with one key per raw table."""
+    tables = raw_tables(settings.vars.profile_fields)
+
+    @multi_asset(
+        name="ingest",
+        specs=[_raw_spec(table) for table in tables],
+        retry_policy=RETRY,
+        pool=WRITER_POOL,
+    )
+    def ingest_raw_files(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+        """Read what is new in BATHTUB_RAW_DIR into the schema `raw`."""
+        try:
+            with writing(settings, "ingest", context.log.info) as copy:
+                result = ingest(settings, copy, report=progress_log.info)
+        except FINAL_ERRORS as error:
+            raise Failure(str(error), allow_retries=False) from error
+        remember_first_month(settings.warehouse)
+        for warning in result.warnings:
+            context.log.warning(warning)
+        for table in tables:
+            yield MaterializeResult(asset_key=["raw", table.name], metadata=_raw_metadata(result.tables[table.name]))
+
+    return ingest_raw_files
+
+
+def _raw_spec(table: Table) -> AssetSpec:
+    columns = [TableColumn(column.name, column.data_type) for column in table.columns]
+    return AssetSpec(
+        ["raw", table.name],
+        group_name="raw",
+        description=table.description,
+        kinds={"duckdb"},
+        metadata={"dagster/column_schema": TableSchema(columns)},
+    )
+
+
+def _raw_metadata(table: TableResult) -> dict[str, Any]:
+    return {
+        "dagster/row_count": table.rows_kept,
+        "rows_read": table.rows_read,
+        "rows_quarantined": table.rows_quarantined,
+        "rows_superseded": table.rows_superseded,
+        "defects": table.n_defects,
+        "future_dates": table.n_future_dates,
+        "files": table.n_files,
+        "files_read_now": table.n_files_read,
+        "columns_missing": ", ".join(table.missing_columns) or "none",
+        "columns_ignored": ", ".join(table.unknown_columns) or "none",
+        "delivered": table.is_present,
+        "copied": not table.is_view,
+    }
+
+
+def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitionsDefinition) -> AssetsDefinition:
+    """Return one asset per dbt model, closed month by month: a range of partitions is one run and one dbt command."""
+
+    @dbt_assets(
+        manifest=manifest,
+        name="close_months",
+        dagster_dbt_translator=BathtubTranslator(partitions),
+        backfill_policy=BackfillPolicy.single_run(),
+        retry_policy=RETRY,
+        pool=WRITER_POOL,
+    )
+    def close_months(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        """Close the months of the run's partitions; the warehouse changes only when all of dbt has passed."""
+        keys = context.partition_key_range
+        first, last = parse_month(keys.start), parse_month(keys.end)
+        try:
+            with writing(settings, f"close {keys.start} to {keys.end}", context.log.info) as copy, environment(settings):
+                now = datetime.now(UTC)
+                state = read_state(copy)
+                months = plan(settings.vars, state, now, first, last)
+                if not months:
+                    raise CloseError(f"No month from {keys.start} to {keys.end} has an activity in the raw files.")
+                record_first_month(copy, first_month(settings.vars, state) or months[0])
+                yield from _close(context, dbt, settings, copy, months, now)
+            remember_first_month(settings.warehouse)
+        except FINAL_ERRORS as error:
+            raise Failure(str(error), allow_retries=False) from error
+
+    return close_months
+
+
+def _close(
+    context: AssetExecutionContext,
+    dbt: DbtCliResource,
+    settings: Settings,
+    copy: Path,
+    months: list[date],
+    now: datetime,
+) -> Iterator[Any]:
+    progress = Progress(progress_log.info)
+    invocation = dbt.cli(dbt_close_args(months, settings.overrides), context=context, raise_on_error=False)
+
+    def events() -> Iterator[Any]:
+        for event in invocation.stream_raw_events():
+            progress.see(event.raw_event)
+            yield from event.to_default_asset_events(
+                manifest=invocation.manifest,
+                dagster_dbt_translator=invocation.dagster_dbt_translator,
+                context=context,
+                target_path=invocation.target_path,
+                project=invocation.project,
+            )
+        _show_last_batch(invocation)
+
+    try:
+        yield from DbtEventIterator(events(), invocation).fetch_row_counts().fetch_column_metadata()
+    finally:
+        _release(invocation)
+    if invocation.process.returncode != 0:
+        raise Failure(_what_failed(invocation, settings), allow_retries=_may_pass_later(invocation))
+    record_closed(copy, months, now, context.run_id)
+
+
+def _show_last_batch(invocation: DbtCliInvocation) -> None:
+    """Let the last month's SQL of a microbatch model stand for the model, where Dagster looks for its column lineage."""
+    for batch in sorted(invocation.target_path.glob("compiled/**/*_[0-9]*-[0-9]*.sql")):
+        shutil.copyfile(batch, batch.parent.with_suffix(".sql"))
+
+
+def _release(invocation: DbtCliInvocation) -> None:
+    """Close the read-only connection through which Dagster counted rows; DuckDB would hand it out again."""
+    if invocation.adapter is not None:
+        invocation.adapter.cleanup_connections()
+        close_all = getattr(type(invocation.adapter.connections), "close_all_connections", None)
+        if close_all is not None:
+            close_all()
+
+
+def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
+    try:
+        return invocation.get_artifact("run_results.json")
+    except FileNotFoundError:
+        return {"results": []}
+
+
+def _what_failed(invocation: DbtCliInvocation, settings: Settings) -> str:
+    return (
+        f"The months were not closed and the warehouse is as it was. {failure_sentence(_run_results(invocation))}. "
+        f"The rejected build is in {building_dir(settings.warehouse)} until the next run. "
+        "Once the cause is mended, run: make build"
+    )
+
+
+def _may_pass_later(invocation: DbtCliInvocation) -> bool:
+    """A failed test fails again on the same rows; a command that broke off may have been disturbed."""
+    results = _run_results(invocation)["results"]
+    return not any(result["status"] == "fail" for result in results)

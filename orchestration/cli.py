@@ -1,0 +1,159 @@
+"""The commands behind the Makefile: `python -m orchestration --help`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from datetime import UTC, date, datetime
+
+import click
+
+from orchestration.close import CloseError, first_month, plan, read_state
+from orchestration.dbt import DbtError, duration
+from orchestration.demo import DemoError, generate
+from orchestration.ingest import IngestError, ingest
+from orchestration.months import add_months, last_closable, month_text
+from orchestration.params import Month
+from orchestration.settings import PROJECT_ROOT, ConfigurationError, Settings, load_settings
+from orchestration.warehouse import WarehouseError, reading, remember_first_month, writing
+
+log = logging.getLogger("bathtub")
+
+DEMO_RAW_DIR = PROJECT_ROOT / "data" / "raw"
+DEMO_SEED = 7
+
+
+class Commands(click.Group):
+    """Ends what a user can mend with one sentence and exit status 1, not with a stack trace."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (ConfigurationError, IngestError, CloseError, WarehouseError, DbtError, DemoError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands)
+def main() -> None:
+    """Is your customer base filling up or draining away? Closes the months of a customer base."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+@main.command()
+@click.option("--from", "first", type=Month(), help="First month to close; by default the first that is open.")
+@click.option("--to", "last", type=Month(), help="Last month to close; by default the last whose grace is over.")
+@click.option("--verbose", is_flag=True, help="Show all that Dagster and dbt say.")
+def build(first: date | None, last: date | None, verbose: bool) -> None:
+    """Bring new raw files in and close the months that are not closed yet."""
+    _build(load_settings(), first, last, verbose)
+
+
+def _build(settings: Settings, first: date | None, last: date | None, verbose: bool) -> None:
+    started = time.monotonic()
+    state = read_state(settings.warehouse)
+    if state.closed and not plan(settings.vars, state, datetime.now(UTC), first, last):
+        log.info("Nothing to close: %s is closed up to %s.", settings.warehouse, month_text(state.closed[-1]))
+        return
+    log.info("Reading raw files from %s", settings.raw_dir)
+    with writing(settings, "ingest", log.info) as copy:
+        result = ingest(settings, copy, report=lambda line: log.info("  %s", line))
+    remember_first_month(settings.warehouse)
+    for warning in result.warnings:
+        log.warning("  Note: %s", warning)
+
+    state = read_state(settings.warehouse)
+    months = plan(settings.vars, state, datetime.now(UTC), first, last)
+    if not months:
+        began = first_month(settings.vars, state)
+        reason = "no row of the raw files is an activity" if began is None else f"its first month is {month_text(began)}"
+        log.info("Nothing to close: %s.", reason)
+        return
+    log.info("Closing %s", _span(months))
+    run_close(settings, months, verbose)
+    log.info("Closed %s in %s.", _span(months), duration(time.monotonic() - started))
+    _show_result(settings)
+
+
+def _span(months: list[date]) -> str:
+    if len(months) == 1:
+        return month_text(months[0])
+    return f"{len(months)} months, {month_text(months[0])} to {month_text(months[-1])}"
+
+
+def run_close(settings: Settings, months: list[date], verbose: bool = False) -> None:
+    """Close months through Dagster, whose page then shows the run."""
+    from orchestration.run import close_through_dagster
+
+    close_through_dagster(settings, months, verbose)
+
+
+def _show_result(settings: Settings) -> None:
+    with reading(settings.warehouse) as connection:
+        row = connection.execute(
+            "select snapshot_month, n_profiles, n_active, n_customers, n_prospects, n_new, n_profiles - n_profiles_prev_month "
+            "from marts.base_overview_monthly where source = 'all' order by snapshot_month desc limit 1"
+        ).fetchone()
+    if row is None:
+        return
+    month, profiles, active, customers, prospects, new, change = row
+    log.info("")
+    log.info("The base at the end of %s: %s profiles%s", month_text(month), f"{profiles:,}", _change(change))
+    log.info(
+        "  %s active, %s customers, %s prospects, %s new in the month", *(f"{n:,}" for n in (active, customers, prospects, new))
+    )
+    log.info("")
+    log.info("Warehouse  %s", settings.warehouse)
+    log.info("Marts      schema marts: base_overview_monthly, flows_monthly, recency_monthly, status_monthly,")
+    log.info("           fill_rate_monthly, optin_rate_monthly")
+    log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
+
+
+def _change(change: int | None) -> str:
+    if change is None:
+        return ""
+    return f", {abs(change):,} {'more' if change > 0 else 'fewer'} than the month before" if change else ", as the month before"
+
+
+@main.command()
+@click.option("--profiles", default=20_000, show_default=True, help="How many people the base is made of.")
+@click.option("--months", default=36, show_default=True, help="How many months of history.")
+@click.option("--verbose", is_flag=True, help="Show all that Dagster and dbt say.")
+def demo(profiles: int, months: int, verbose: bool) -> None:
+    """Make a realistic base in data/raw and close all its months."""
+    os.environ["BATHTUB_RAW_DIR"] = str(DEMO_RAW_DIR)
+    settings = load_settings()
+    end = last_closable(datetime.now(UTC), settings.vars.zone, settings.vars.closing_grace_days)
+    # The base is older than its history of orders and events: the months before would be empty of them.
+    first = month_text(add_months(end, 1 - months))
+    os.environ["BATHTUB_VARS"] = json.dumps({**settings.overrides, "first_month": first}, default=str)
+    log.info("Making a synthetic base of %s people over %s months in %s", f"{profiles:,}", months, DEMO_RAW_DIR)
+    generate(DEMO_RAW_DIR, profiles=profiles, months=months, end=end, seed=DEMO_SEED)
+    _build(load_settings(), None, end, verbose)
+    log.info("")
+    log.info("Look at it")
+    log.info("  make dev     opens Dagster's page: the assets, the months, the checks")
+    log.info("  docs/marts.md tells what each table holds; any DuckDB client opens the warehouse:")
+    log.info(
+        "  .venv/bin/python -c \"import duckdb; duckdb.connect('%s', read_only=True).sql("
+        "'from marts.base_overview_monthly where source = \\'all\\' order by snapshot_month').show()\"",
+        settings.warehouse.relative_to(PROJECT_ROOT) if settings.warehouse.is_relative_to(PROJECT_ROOT) else settings.warehouse,
+    )
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("dagster_args", nargs=-1, type=click.UNPROCESSED)
+def dev(dagster_args: tuple[str, ...]) -> None:
+    """Open Dagster's page on this machine (http://127.0.0.1:3000); further arguments go to `dagster dev`."""
+    from orchestration.run import prepare_dagster_home
+
+    prepare_dagster_home(load_settings())
+    os.chdir(PROJECT_ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", "-m", "orchestration.definitions", *dagster_args])

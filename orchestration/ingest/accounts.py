@@ -1,0 +1,198 @@
+"""The ingest's own books, schema `ops`: which files were read, what each table holds, where the history ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from orchestration.contract import Table
+from orchestration.ingest.batch import rows_into
+from orchestration.ingest.result import TableResult
+from orchestration.ingest.values import literal, quoted
+from orchestration.settings import Vars
+
+TABLES = """
+create schema if not exists raw;
+create schema if not exists quarantine;
+create schema if not exists ops;
+create table if not exists ops.ingested_files (
+    table_name varchar, path varchar, size_bytes bigint, modified_ns bigint, first_seen_at timestamp,
+    rows_read bigint, view_layout varchar, view_select varchar
+);
+create table if not exists ops.ingested_tables (
+    table_name varchar, rows_read bigint, rows_kept bigint, rows_quarantined bigint, rows_superseded bigint,
+    n_defects bigint, n_future_dates bigint, n_files bigint, is_view boolean, is_present boolean,
+    missing_columns varchar[], unknown_columns varchar[], ingested_at timestamp, contract varchar
+);
+create table if not exists ops.warehouse (raw_dir varchar, history_loaded_until timestamp, first_month date);
+"""
+COUNTS = (
+    "rows_read", "rows_kept", "rows_quarantined", "rows_superseded", "n_defects", "n_future_dates", "n_files"
+)  # fmt: skip
+FILE_TYPES = ("varchar", "varchar", "bigint", "bigint", "timestamp", "bigint", "varchar", "varchar")
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file as an earlier ingest saw it; the view columns say how a view reads it (null: its rows were copied)."""
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+    first_seen_at: datetime
+    rows_read: int
+    view_layout: str | None = None
+    view_select: str | None = None
+
+
+@dataclass(frozen=True)
+class Books:
+    """What earlier ingests wrote; empty for a new warehouse."""
+
+    raw_dir: Path | None
+    history_loaded_until: datetime | None
+    tables: Mapping[str, TableResult]
+    contracts: Mapping[str, str]
+    files: Mapping[str, Mapping[str, KnownFile]]
+
+
+def contract_of(table: Table) -> str:
+    """The table's contract as one text, to see that it changed."""
+    return ", ".join(f"{c.name} {c.data_type}{' required' * c.required}" for c in table.columns)
+
+
+def has_table(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    """True when a table or view of that name exists."""
+    return kind_of(con, schema, name) is not None
+
+
+def kind_of(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str | None:
+    """`table` or `view`, or None when there is neither."""
+    found = con.execute(
+        """
+        select 'table' from duckdb_tables() where schema_name = $schema and table_name = $name
+        union all
+        select 'view' from duckdb_views() where schema_name = $schema and view_name = $name""",
+        {"schema": schema, "name": name},
+    ).fetchone()
+    return str(found[0]) if found else None
+
+
+def read_books(con: duckdb.DuckDBPyConnection) -> Books:
+    """Read what earlier ingests wrote."""
+    if not has_table(con, "ops", "warehouse"):
+        return Books(None, None, {}, {}, {})
+    warehouse = con.execute("select raw_dir, history_loaded_until from ops.warehouse").fetchone()
+    tables: dict[str, TableResult] = {}
+    contracts: dict[str, str] = {}
+    query = f"select {', '.join(COUNTS)}, missing_columns, unknown_columns, is_view, is_present, contract, table_name"
+    for row in con.execute(f"{query} from ops.ingested_tables").fetchall():
+        *counts, missing, unknown, is_view, is_present, contract, name = row
+        table = TableResult(name, missing_columns=tuple(missing), unknown_columns=tuple(unknown))
+        numbers = dict(zip(COUNTS, counts, strict=True))
+        tables[name] = replace(table, is_view=is_view, is_present=is_present, **numbers)
+        contracts[name] = contract
+    files: dict[str, dict[str, KnownFile]] = {}
+    for name, *rest in con.execute("select * from ops.ingested_files").fetchall():
+        files.setdefault(name, {})[rest[0]] = KnownFile(*rest)
+    raw_dir, until = warehouse or (None, None)
+    return Books(Path(raw_dir) if raw_dir else None, until, tables, contracts, files)
+
+
+def write_files(con: duckdb.DuckDBPyConnection, table: str, files: Iterable[KnownFile], is_all: bool) -> None:
+    """Add files to the books; with `is_all` they replace the table's earlier ones."""
+    if is_all:
+        con.execute("delete from ops.ingested_files where table_name = ?", [table])
+    rows = [
+        (table, f.path, f.size_bytes, f.modified_ns, f.first_seen_at, f.rows_read, f.view_layout, f.view_select) for f in files
+    ]
+    rows_into(con, "ops.ingested_files", FILE_TYPES, rows)
+
+
+def write_table(con: duckdb.DuckDBPyConnection, table: Table, result: TableResult, now: datetime) -> None:
+    """Replace a table's line in the books."""
+    con.execute("delete from ops.ingested_tables where table_name = ?", [table.name])
+    row = [
+        result.name, result.rows_read, result.rows_kept, result.rows_quarantined, result.rows_superseded,
+        result.n_defects, result.n_future_dates, result.n_files, result.is_view, result.is_present,
+        list(result.missing_columns), list(result.unknown_columns), now, contract_of(table),
+    ]  # fmt: skip
+    con.execute(f"insert into ops.ingested_tables values ({', '.join('?' * len(row))})", row)
+
+
+def write_warehouse(con: duckdb.DuckDBPyConnection, raw_dir: Path, now: datetime, settings_vars: Vars) -> None:
+    """Write where the files are and the first month; the end of the history is written once and then stays."""
+    if con.execute("select 1 from ops.warehouse").fetchone() is None:
+        con.execute("insert into ops.warehouse values (null, ?, null)", [now])
+    con.execute("update ops.warehouse set raw_dir = ?", [str(raw_dir)])
+    if not _has_closed_months(con):
+        con.execute("update ops.warehouse set first_month = ?", [_first_month(con, settings_vars)])
+
+
+def _has_closed_months(con: duckdb.DuckDBPyConnection) -> bool:
+    if not has_table(con, "core", "int_customer_months"):
+        return False
+    return con.execute("select 1 from core.int_customer_months limit 1").fetchone() is not None
+
+
+def _first_month(con: duckdb.DuckDBPyConnection, settings_vars: Vars) -> date | None:
+    found = con.execute(
+        """
+        with activities as (
+            select min(created_at) as first_at from raw.customers
+            union all
+            select min(ordered_at) from raw.orders
+            where amount > 0 and not list_contains(cast($not_counted as varchar[]), lower(trim(coalesce(status, ''))))
+            union all
+            select min(occurred_at) from raw.events
+            where list_contains(cast($activities as varchar[]), lower(trim(event_type)))
+        )
+        select cast(date_trunc('month', timezone($zone, timezone('UTC', min(first_at)))) as date) from activities""",
+        {
+            "not_counted": settings_vars.order_statuses_not_counted,
+            "activities": settings_vars.activity_event_types,
+            "zone": settings_vars.reporting_timezone,
+        },
+    ).fetchone()
+    return found[0] if found else None
+
+
+def count_rows(con: duckdb.DuckDBPyConnection, table: Table) -> int:
+    """Rows of the raw table."""
+    return _number(con, f"select count(*) from raw.{table.name}")
+
+
+def count_quarantine(con: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, int]:
+    """Rows in quarantine, and defects of rows that stayed."""
+    name = f"quarantine.{table.name}"
+    return (
+        _number(con, f"select count(*) from {name} where not is_row_kept"),
+        _number(con, f"select count(*) from {name} where is_row_kept"),
+    )
+
+
+def count_future_dates(con: duckdb.DuckDBPyConnection, table: Table, now: datetime) -> int:
+    """Business timestamps after `now`; a contract's start and end may lie there."""
+    columns = future_columns(table)
+    if not columns:
+        return 0
+    limit = f"timestamp {literal(now)}"
+    is_future = [f"{quoted(name)} > {limit}" for name in columns]
+    counts = " + ".join(f"count(*) filter ({condition})" for condition in is_future)
+    # The where clause lets DuckDB skip what lies in the past.
+    return _number(con, f"select {counts} from raw.{table.name} where {' or '.join(is_future)}")
+
+
+def future_columns(table: Table) -> Sequence[str]:
+    """Timestamps that name something that has happened."""
+    planned = {"loaded_at", "started_at", "ends_at"}
+    return [c.name for c in table.delivered if c.data_type == "timestamp" and c.name not in planned]
+
+
+def _number(con: duckdb.DuckDBPyConnection, query: str) -> int:
+    found = con.execute(query).fetchone()
+    return int(found[0]) if found else 0

@@ -1,0 +1,71 @@
+"""The monthly close run through Dagster from a command, so that its page shows the run like any other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.close import CloseError
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterEvent
+
+
+def prepare_dagster_home(settings: Settings) -> None:
+    """Make Dagster's folder, with our instance settings unless it has its own, and point Dagster to it."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    instance_settings = settings.dagster_home / "dagster.yaml"
+    if not instance_settings.exists():
+        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), instance_settings)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+
+
+def close_through_dagster(settings: Settings, months: list[date], verbose: bool) -> None:
+    """Run the job `monthly_close` over consecutive months in this process.
+
+    Raises:
+        CloseError: a step failed; the message says why.
+    """
+    prepare_dagster_home(settings)
+    from dagster import DagsterInstance
+
+    from orchestration.definitions import definitions
+    from orchestration.jobs import monthly_close, partition_range
+
+    level = "DEBUG" if verbose else "CRITICAL"
+    with DagsterInstance.get() as instance, _quiet(verbose):
+        result = definitions.resolve_job_def(monthly_close.name).execute_in_process(
+            instance=instance,
+            tags=dict(partition_range(months)),
+            run_config={"loggers": {"console": {"config": {"log_level": level}}}},
+            raise_on_error=False,
+        )
+    if not result.success:
+        reasons = [_reason(event) for event in result.all_events if event.is_step_failure]
+        raise CloseError(" ".join(reasons) or f"The run {result.run_id} failed; its log is in Dagster's page (make dev).")
+
+
+@contextlib.contextmanager
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Keep dbt's log lines, which Dagster repeats on standard output, in the log of the run only."""
+    if verbose:
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def _reason(event: DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "A step failed."
