@@ -37,7 +37,6 @@ from orchestration.contract import Table, raw_tables
 from orchestration.dbt import Progress, environment, failure_sentence
 from orchestration.ingest import IngestError, TableResult, ingest
 from orchestration.settings import ConfigurationError, Settings, parse_month
-
 from orchestration.warehouse import building_dir, remember_first_month, writing
 
 # DuckDB takes one writer: steps of all runs queue here, and a lock file keeps other programs out.

@@ -38,7 +38,7 @@ def parse_month(value: str) -> date:
 
 
 def _month(value: object) -> object:
-    if value is None or isinstance(value, date):
+    if value is None or (isinstance(value, date) and value.day == 1):
         return value
     return parse_month(str(value))
 
@@ -141,16 +141,15 @@ def _first_sentence(error: ValidationError, overridden: Mapping[str, Any]) -> st
     return f"{origin}: {subject}: {reason}."
 
 
-def _mapping(text: str, variable: str) -> dict[str, Any]:
+def _mapping(env: Mapping[str, str], name: str, example: str) -> dict[str, Any]:
+    text = env.get(name) or "{}"
+    allowed = f"allowed: a mapping such as {example}."
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(
-            f"{variable} is not readable as YAML or JSON ({str(error).splitlines()[0]}); "
-            "allowed: a mapping such as {reporting_timezone: America/New_York}."
-        ) from error
+        raise ConfigurationError(f"{name} is not readable as YAML or JSON ({str(error).splitlines()[0]}); {allowed}") from error
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{variable} = {text!r}; allowed: a mapping such as {{reporting_timezone: America/New_York}}.")
+        raise ConfigurationError(f"{name} = {text!r}; {allowed}")
     return value
 
 
@@ -208,6 +207,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     memory_limit = env.get("BATHTUB_MEMORY_LIMIT") or "4GB"
     if not re.fullmatch(r"\d+(\.\d+)?\s?(MB|GB|MiB|GiB)", memory_limit):
         raise ConfigurationError(f"BATHTUB_MEMORY_LIMIT = {memory_limit!r}; allowed: a size such as 4GB or 800MB.")
+    raw_files = _mapping(env, "BATHTUB_RAW_FILES", "{orders: 'sales/*.csv.gz'}")
     settings = Settings(
         raw_dir=path("BATHTUB_RAW_DIR", "data/raw"),
         warehouse=path("BATHTUB_WAREHOUSE", "data/bathtub.duckdb"),
@@ -216,8 +216,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         memory_limit=memory_limit,
         threads=_whole_number(env, "BATHTUB_THREADS", os.cpu_count() or 1, least=1),
         lock_wait_seconds=_whole_number(env, "BATHTUB_LOCK_WAIT_SECONDS", 600, least=0),
-        raw_files={str(k): str(v) for k, v in _mapping(env.get("BATHTUB_RAW_FILES") or "{}", "BATHTUB_RAW_FILES").items()},
-        overrides=_mapping(env.get("BATHTUB_VARS") or "{}", "BATHTUB_VARS"),
+        raw_files={str(table): str(pattern) for table, pattern in raw_files.items()},
+        overrides=_mapping(env, "BATHTUB_VARS", "{reporting_timezone: America/New_York}"),
     )
     _ = settings.vars
     return settings

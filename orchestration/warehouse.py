@@ -103,6 +103,8 @@ def _locked(settings: Settings, purpose: str, report: Report) -> Iterator[None]:
                 f"{_holder(holder_file)} Try again when it is done, or wait longer with BATHTUB_LOCK_WAIT_SECONDS."
             ) from None
     try:
+        # The writer that this one waited for took the folder with it.
+        holder_file.parent.mkdir(exist_ok=True)
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         holder_file.write_text(json.dumps({"pid": os.getpid(), "purpose": purpose, "started": started}), encoding="utf-8")
         yield
@@ -133,7 +135,7 @@ def _copy_of(warehouse: Path) -> Path:
             "of the warehouse; make room and run again."
         )
     try:
-        if warehouse.with_name(warehouse.name + ".wal").exists():
+        if _log_of(warehouse).exists():
             # Left by a process that wrote to the file itself and died: its committed changes belong into the file.
             duckdb.connect(str(warehouse)).close()
         # Keeps a process that would write to the file itself, such as dbt by hand, out while it is copied.
@@ -142,6 +144,11 @@ def _copy_of(warehouse: Path) -> Path:
     except duckdb.Error as error:
         raise _cannot_open(warehouse, error) from error
     return copy
+
+
+def _log_of(warehouse: Path) -> Path:
+    """Return DuckDB's write-ahead log of a file, which exists while there are changes beside the file."""
+    return warehouse.with_name(warehouse.name + ".wal")
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -159,6 +166,12 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _publish(copy: Path, warehouse: Path) -> None:
+    if _log_of(warehouse).exists():
+        # It would belong to no file any more, and DuckDB would refuse to open the new one beside it.
+        raise WarehouseError(
+            f"Another program, such as dbt by hand, wrote to {warehouse} during this run, which was not published "
+            "so as not to undo that; close that program's connection and run again."
+        )
     # Opening and closing it folds a write-ahead log, if there is one, into the file.
     with duckdb.connect(str(copy)) as connection:
         connection.execute("checkpoint")

@@ -114,7 +114,7 @@ def generate(
     spill.mkdir()
     try:
         with duckdb.connect(str(spill / "demo.duckdb")) as con:
-            con.execute("set memory_limit = '2500MB'")
+            con.execute("set memory_limit = '2500MB'; set enable_progress_bar = false")
             _Generator(con, out, arguments, report).run()
     finally:
         shutil.rmtree(spill)

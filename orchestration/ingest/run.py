@@ -66,7 +66,7 @@ def ingest(
         "threads": settings.threads,
     }
     with closing(duckdb.connect(str(warehouse), config=config)) as con:
-        con.execute("set TimeZone = 'UTC'")
+        con.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
         books = accounts.read_books(con)
         plans = _plans(con, settings, tables, files, books)
         result = IngestResult(dict(books.tables), _warnings(settings, plans, strangers, books))

@@ -20,7 +20,7 @@
 {%- set carried = {
     'customer_id': dbt.type_string(), 'source': dbt.type_string(), 'status': dbt.type_string(),
     'is_in_base': dbt.type_boolean(), 'is_active': dbt.type_boolean(),
-    'first_order_date': 'date', 'last_activity_date': 'date',
+    'created_date': 'date', 'first_trace_date': 'date', 'first_order_date': 'date', 'last_activity_date': 'date',
     'last_act_at': dbt.type_timestamp(), 'last_act_type': dbt.type_string(),
 } -%}
 {%- for channel in var('channels') -%}
@@ -30,6 +30,12 @@
 with profiles as (
 
     select * from {{ ref('int_profiles') }}
+
+),
+
+first_traces as (
+
+    select * from {{ ref('int_first_traces') }}
 
 ),
 
@@ -49,6 +55,7 @@ happened as (
 
     select
         customer_id,
+        {{ local_date('min(occurred_at)') }} as first_trace_date,
         {{ local_date("min(case when activity_type = 'order' then occurred_at end)") }} as first_order_date,
         {% for channel in var('channels') -%}
             max(case when channel = '{{ channel }}' and consent_status = 'opt_in' then occurred_at end)
@@ -61,20 +68,28 @@ happened as (
         {% endfor -%}
         max(case when activity_type is not null then occurred_at end) as last_act_at
     from traces
-    where activity_type is not null or channel is not null
     group by customer_id
 
 ),
 
-closing as (
+joined as (
 
     select
         coalesce(opening.customer_id, happened.customer_id, profiles.customer_id) as customer_id,
         coalesce(profiles.source, opening.source) as source,
         profiles.created_at,
-        profiles.created_date,
-        profiles.arrived_date,
+        -- Without a creation date, the first trace stands for it, else the first month. In the base it stays as it was.
+        case
+            when opening.is_in_base then opening.created_date
+            when profiles.created_date is not null then profiles.created_date
+            when profiles.customer_id is not null
+                then coalesce(
+                    {{ least_known('opening.first_trace_date', 'first_traces.first_trace_date') }}, date '{{ first_month() }}'
+                )
+        end as created_date,
+        profiles.late_date,
         profiles.left_date,
+        profiles.customer_id is not null as has_profile,
         {% for field in profile_field_names() -%}
             {%- if field == 'birth_date' -%}
                 {{ is_plausible_birth_date('profiles.birth_date', as_of_date) }} as has_birth_date,
@@ -82,10 +97,9 @@ closing as (
                 coalesce(profiles.has_{{ field }}, false) as has_{{ field }},
             {% endif -%}
         {%- endfor -%}
+        {{ least_known('opening.first_trace_date', 'happened.first_trace_date') }} as first_trace_date,
         {{ least_known('opening.first_order_date', 'happened.first_order_date') }} as first_order_date,
-        {{ greatest_known(
-            greatest_known('opening.last_activity_date', local_date('happened.last_act_at')), 'profiles.created_date'
-        ) }} as last_activity_date,
+        {{ greatest_known('opening.last_activity_date', local_date('happened.last_act_at')) }} as last_act_date,
         {{ greatest_known('opening.last_act_at', 'happened.last_act_at') }} as last_act_at,
         case
             when opening.last_act_at > happened.last_act_at or happened.last_act_at is null then opening.last_act_type
@@ -102,22 +116,42 @@ closing as (
         case when opening.is_in_base then opening.status end as opening_status,
         case when opening.is_in_base then opening.is_active end as opening_is_active,
         coalesce(opening.is_in_base, false) as was_in_base,
-        opening.customer_id is not null or happened.customer_id is not null as has_left_traces,
-        coalesce(
-            profiles.created_date < {{ next_month_start }}
-            and profiles.arrived_date < {{ next_month_start }}
-            and (profiles.left_date is null or profiles.left_date >= {{ next_month_start }}),
-            false
-        ) as is_in_base,
-        coalesce(
-            profiles.arrived_date >= {{ month_start }}
-            and profiles.arrived_date < {{ next_month_start }}
-            and profiles.left_date < {{ next_month_start }},
-            false
-        ) as is_transient
+        opening.customer_id is not null or happened.customer_id is not null as has_left_traces
     from opening
     full join happened on opening.customer_id = happened.customer_id
     full join profiles on coalesce(opening.customer_id, happened.customer_id) = profiles.customer_id
+    left join first_traces on profiles.customer_id = first_traces.customer_id
+
+),
+
+arrived as (
+
+    select
+        *,
+        {{ known_date('created_date', 'late_date') }} as arrived_date,
+        {{ greatest_known('last_act_date', 'created_date') }} as last_activity_date
+    from joined
+
+),
+
+closing as (
+
+    select
+        *,
+        coalesce(
+            has_profile
+            and (was_in_base or arrived_date < {{ next_month_start }})
+            and (left_date is null or left_date >= {{ next_month_start }}),
+            false
+        ) as is_in_base,
+        coalesce(
+            not was_in_base
+            and arrived_date >= {{ month_start }}
+            and arrived_date < {{ next_month_start }}
+            and left_date < {{ next_month_start }},
+            false
+        ) as is_transient
+    from arrived
 
 ),
 
@@ -131,7 +165,7 @@ final as (
         case when first_order_date is not null then 'customer' else 'prospect' end as status,
         case
             when was_in_base and not is_in_base then 'deleted'
-            when is_transient and not was_in_base then 'transient'
+            when is_transient then 'transient'
             when not is_in_base then null
             when not was_in_base and created_date >= {{ month_start }} then 'new'
             when not was_in_base then 'restored'
@@ -153,6 +187,7 @@ final as (
             has_{{ field }},
         {% endfor -%}
         created_date,
+        first_trace_date,
         first_order_date,
         last_activity_date,
         last_act_at,

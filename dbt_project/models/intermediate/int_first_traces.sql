@@ -1,4 +1,5 @@
--- Grain: customer without a creation date who left a trace. Where every profile has its date, nothing is read.
+-- Grain: customer without a creation date who left a trace that became known in the months of the run or later. Older ones
+-- are in the state carried from the month before. Where every profile has its date, nothing is read.
 {{ config(materialized='table') }}
 
 with customers as (
@@ -9,7 +10,7 @@ with customers as (
 
 traces as (
 
-    select * from {{ ref('int_traces') }}
+    {{ rows_known_from(ref('int_traces'), 'occurred_at', months_of_run().first) }}
 
 ),
 
@@ -17,7 +18,7 @@ final as (
 
     select
         traces.customer_id,
-        min(traces.occurred_at) as first_trace_at
+        {{ local_date('min(traces.occurred_at)') }} as first_trace_date
     from traces
     inner join customers on traces.customer_id = customers.customer_id
     where customers.created_at is null

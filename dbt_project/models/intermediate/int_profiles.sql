@@ -7,22 +7,13 @@ with customers as (
 
 ),
 
-first_traces as (
-
-    select * from {{ ref('int_first_traces') }}
-
-),
-
 dated as (
 
     select
-        customers.*,
-        coalesce(
-            {{ local_date('coalesce(customers.created_at, first_traces.first_trace_at)') }}, date '{{ first_month() }}'
-        ) as created_date,
-        {{ local_date('customers.deleted_at') }} as deleted_date
+        *,
+        {{ local_date('created_at') }} as created_date,
+        {{ local_date('deleted_at') }} as deleted_date
     from customers
-    left join first_traces on customers.customer_id = first_traces.customer_id
 
 ),
 
@@ -41,8 +32,8 @@ final as (
         end as birth_date,
         created_at,
         created_date,
-        {{ known_date('created_date', 'first_loaded_at') }} as arrived_date,
-        {{ known_date('deleted_date', 'deletion_loaded_at') }} as left_date
+        {{ late_date('first_loaded_at') }} as late_date,
+        {{ known_date('deleted_date', late_date('deletion_loaded_at')) }} as left_date
     from dated
 
 )

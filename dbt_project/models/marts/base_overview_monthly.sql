@@ -1,5 +1,7 @@
 -- Grain: month × source, and `all` for the whole base.
-{%- set measures = ['n_profiles', 'n_active', 'n_new', 'n_optin_any', 'n_customers', 'n_prospects'] %}
+{%- set measures = ['n_profiles', 'n_active', 'n_new', 'n_optin_any', 'n_customers', 'n_prospects'] -%}
+{#- `all` is the whole base; a source of that name gives way. -#}
+{%- set source = "case when source = 'all' then 'all (source)' else source end" %}
 
 with status_months as (
 
@@ -15,7 +17,7 @@ by_source as (
     select
         snapshot_month,
         as_of_date,
-        source,
+        {{ source }} as source,
         sum(n_profiles) as n_profiles,
         sum(case when is_active then n_profiles else 0 end) as n_active,
         sum(n_new) as n_new,
@@ -24,7 +26,7 @@ by_source as (
         sum(case when status = 'prospect' then n_profiles else 0 end) as n_prospects,
         max(definition_version) as definition_version
     from status_months
-    group by snapshot_month, as_of_date, source
+    group by snapshot_month, as_of_date, {{ source }}
 
 ),
 

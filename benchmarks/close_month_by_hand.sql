@@ -1,0 +1,155 @@
+-- The floor: one month closed by hand in one DuckDB query, for the default vars and a base loaded as initial history.
+-- Same rows and columns as core.int_customer_months (but for its constant definition_version). The names in braces are filled in by
+-- benchmarks/close_month.py.
+with profiles as (
+    select
+        customer_id,
+        coalesce(nullif(lower(trim(source)), ''), 'unknown') as source,
+        created_at,
+        cast(timezone('Europe/Paris', timezone('UTC', created_at)) as date) as created_date,
+        cast(timezone('Europe/Paris', timezone('UTC', deleted_at)) as date) as left_date,
+        coalesce(lower(trim(first_name)) not in {placeholders}, false) as has_first_name,
+        coalesce(lower(trim(last_name)) not in {placeholders}, false) as has_last_name,
+        coalesce(
+            birth_date not in {birth_dates}
+            and birth_date <= date '{as_of}' and birth_date > cast(date '{as_of}' - interval 121 year as date),
+            false
+        ) as has_birth_date,
+        coalesce(lower(trim(gender)) not in {placeholders}, false) as has_gender,
+        coalesce(lower(trim(job_title)) not in {placeholders}, false) as has_job_title,
+        coalesce(
+            lower(trim(email)) not in {placeholders} and split_part(lower(trim(email)), '@', 1) not in {local_parts}, false
+        ) as has_email,
+        coalesce(lower(trim(phone)) not in {placeholders}, false) as has_phone,
+        coalesce(lower(trim(address_line)) not in {placeholders}, false)
+        and coalesce(lower(trim(postal_code)) not in {placeholders}, false)
+        and coalesce(lower(trim(city)) not in {placeholders}, false) as has_postal_address,
+        coalesce(lower(trim(income_band)) not in {placeholders}, false) as has_income_band,
+        coalesce(lower(trim(interests)) not in {placeholders}, false) as has_interests
+    from read_parquet('{raw}/customers.parquet')
+),
+
+traces as (
+    select customer_id, ordered_at as occurred_at
+    from read_parquet('{raw}/orders.parquet') where ordered_at >= timestamp '{start}'
+    union all
+    select customer_id, occurred_at
+    from read_parquet('{events}') where occurred_at >= timestamp '{start}'
+    union all
+    select customer_id, occurred_at
+    from read_parquet('{raw}/consents.parquet') where occurred_at >= timestamp '{start}'
+),
+
+first_traces as (
+    select customer_id, cast(timezone('Europe/Paris', timezone('UTC', min(occurred_at))) as date) as first_trace_date
+    from traces
+    where customer_id in (select customer_id from profiles where created_at is null)
+    group by customer_id
+),
+
+happened as (
+    select
+        customer_id,
+        cast(timezone('Europe/Paris', timezone('UTC', min(occurred_at))) as date) as first_trace_date,
+        cast(timezone('Europe/Paris', timezone('UTC', min(order_at))) as date) as first_order_date,
+        max(act_at) as last_act_at,
+        arg_max(act_type, (act_at, -act_rank)) filter (act_at is not null) as last_act_type,
+        {aggregated}
+    from (
+        select
+            customer_id, ordered_at as occurred_at,
+            if(amount > 0 and coalesce(lower(trim(status)) not in ('cancelled', 'canceled'), true), ordered_at, null) as order_at,
+            order_at as act_at, 'order' as act_type, 1 as act_rank,
+            null::varchar as channel, null::varchar as status, null::timestamp as consent_at
+        from read_parquet('{raw}/orders.parquet')
+        where ordered_at >= timestamp '{start}' and ordered_at < timestamp '{end}'
+        union all
+        select
+            customer_id, occurred_at, null, if(list_contains({activities}, event_type), occurred_at, null),
+            event_type, list_position({activities}, event_type) + 1, null, null, null
+        from read_parquet('{events}')
+        where occurred_at >= timestamp '{start}' and occurred_at < timestamp '{end}'
+        union all
+        select customer_id, occurred_at, null, null, null, null, channel, status, occurred_at
+        from read_parquet('{raw}/consents.parquet')
+        where occurred_at >= timestamp '{start}' and occurred_at < timestamp '{end}'
+    )
+    group by customer_id
+),
+
+opening as (
+    select * from {state} where snapshot_month = date '{month}' - interval 1 month
+),
+
+merged as (
+    select
+        coalesce(o.customer_id, h.customer_id, p.customer_id) as customer_id,
+        coalesce(p.source, o.source) as source,
+        p.customer_id is not null as has_profile,
+        p.created_at,
+        case
+            when o.is_in_base then o.created_date
+            when p.customer_id is not null
+                then coalesce(p.created_date, least(o.first_trace_date, t.first_trace_date), date '{first_month}')
+        end as born_date,
+        p.left_date,
+        least(o.first_trace_date, h.first_trace_date) as first_trace_date,
+        {flags},
+        least(o.first_order_date, h.first_order_date) as first_order_date,
+        greatest(
+            o.last_activity_date, cast(timezone('Europe/Paris', timezone('UTC', h.last_act_at)) as date), born_date
+        ) as last_activity_date,
+        greatest(o.last_act_at, h.last_act_at) as last_act_at,
+        if(h.last_act_at is null or o.last_act_at > h.last_act_at, o.last_act_type, h.last_act_type) as last_act_type,
+        {latest},
+        if(o.is_in_base, o.source, null) as opening_source,
+        if(o.is_in_base, o.status, null) as opening_status,
+        if(o.is_in_base, o.is_active, null) as opening_is_active,
+        coalesce(o.is_in_base, false) as was_in_base,
+        o.customer_id is not null or h.customer_id is not null as has_left_traces,
+        has_profile and (was_in_base or born_date < date '{next}')
+        and (p.left_date is null or p.left_date >= date '{next}') as is_in_base,
+        coalesce(
+            not was_in_base
+            and born_date >= date '{month}' and born_date < date '{next}' and p.left_date < date '{next}',
+            false
+        ) as is_transient
+    from opening as o
+    full join happened as h on o.customer_id = h.customer_id
+    full join profiles as p on coalesce(o.customer_id, h.customer_id) = p.customer_id
+    left join first_traces as t on p.customer_id = t.customer_id
+)
+
+select
+    date '{month}' as snapshot_month,
+    date '{as_of}' as as_of_date,
+    customer_id,
+    source,
+    if(first_order_date is not null, 'customer', 'prospect') as status,
+    case
+        when was_in_base and not is_in_base then 'deleted'
+        when is_transient then 'transient'
+        when not is_in_base then null
+        when not was_in_base and born_date >= date '{month}' then 'new'
+        when not was_in_base then 'restored'
+        when opening_status = 'prospect' and first_order_date is not null then 'converted'
+        when opening_source <> source then 'reassigned'
+        else 'stable'
+    end as movement,
+    if(last_act_at >= created_at or (created_at is null and last_act_at is not null), last_act_type, 'sign_up')
+        as last_activity_type,
+    last_act_type,
+    opening_source,
+    opening_status,
+    is_in_base,
+    is_in_base and date_diff('day', last_activity_date, date '{as_of}') <= 365 as is_active,
+    opening_is_active,
+    {flag_names},
+    born_date as created_date,
+    first_trace_date,
+    first_order_date,
+    last_activity_date,
+    last_act_at,
+    {channel_names}
+from merged
+where is_in_base or has_left_traces or is_transient

@@ -1,0 +1,10 @@
+-- Is the bathtub filling up or draining away? The whole base, month by month.
+select
+    snapshot_month,
+    n_profiles,
+    n_profiles - n_profiles_prev_month as change,
+    n_new,
+    round(100.0 * n_active / n_profiles, 1) as active_percent
+from marts.base_overview_monthly
+where source = 'all'
+order by snapshot_month
