@@ -34,13 +34,11 @@ from orchestration.close import (
     record_first_month,
 )
 from orchestration.contract import Table, raw_tables
-from orchestration.dbt import Progress, environment, failure_sentence
+from orchestration.dbt import Progress, environment, failure_sentence, target_dir
 from orchestration.ingest import IngestError, TableResult, ingest
 from orchestration.settings import ConfigurationError, Settings, parse_month
 from orchestration.warehouse import building_dir, remember_first_month, writing
 
-# DuckDB takes one writer: steps of all runs queue here, and a lock file keeps other programs out.
-WRITER_POOL = "duckdb_writer"
 RETRY = RetryPolicy(max_retries=2, delay=20, backoff=Backoff.EXPONENTIAL)
 # Wrong files and wrong months stay wrong when they are tried again.
 FINAL_ERRORS = (IngestError, CloseError, ConfigurationError)
@@ -49,30 +47,24 @@ progress_log = logging.getLogger("bathtub")
 
 
 class BathtubTranslator(DagsterDbtTranslator):
-    """Groups named as the way of the data: raw, staging, intermediate, marts. What is kept by month is partitioned by it."""
-
-    def __init__(self, partitions: MonthlyPartitionsDefinition) -> None:
-        super().__init__()
-        self._partitions = partitions
-
-    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> MonthlyPartitionsDefinition | None:
-        """Return the months for an incremental model, nothing for one that is made anew."""
-        return self._partitions if dbt_resource_props["config"].get("materialized") == "incremental" else None
+    """Groups named as the way of the data: raw, staging, intermediate, marts."""
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """Return the folder of a model; seeds serve the intermediate models and the marts."""
         return "intermediate" if dbt_resource_props["resource_type"] == "seed" else str(dbt_resource_props["fqn"][1])
 
 
-def raw_assets(settings: Settings) -> AssetsDefinition:
+def raw_assets(settings: Settings, partitions: MonthlyPartitionsDefinition) -> AssetsDefinition:
     """Return the asset that brings the raw files in, with one key per raw table."""
     tables = raw_tables(settings.vars.profile_fields)
 
     @multi_asset(
         name="ingest",
         specs=[_raw_spec(table) for table in tables],
+        # Brought in once for a range of months; partitioned so that the close of a range is one run, this step included.
+        partitions_def=partitions,
+        backfill_policy=BackfillPolicy.single_run(),
         retry_policy=RETRY,
-        pool=WRITER_POOL,
     )
     def ingest_raw_files(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         """Read what is new in BATHTUB_RAW_DIR into the schema `raw`."""
@@ -124,10 +116,11 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
     @dbt_assets(
         manifest=manifest,
         name="close_months",
-        dagster_dbt_translator=BathtubTranslator(partitions),
+        dagster_dbt_translator=BathtubTranslator(),
+        # All models share the partitions: Dagster splits a backfill of mixed ones into several runs.
+        partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),
         retry_policy=RETRY,
-        pool=WRITER_POOL,
     )
     def close_months(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         """Close the months of the run's partitions; the warehouse changes only when all of dbt has passed."""
@@ -158,7 +151,12 @@ def _close(
     now: datetime,
 ) -> Iterator[Any]:
     progress = Progress(progress_log.info)
-    invocation = dbt.cli(dbt_close_args(months, settings.overrides), context=context, raise_on_error=False)
+    invocation = dbt.cli(
+        dbt_close_args(months, settings.overrides),
+        context=context,
+        raise_on_error=False,
+        target_path=target_dir() / f"run-{context.run_id[:8]}",
+    )
 
     def events() -> Iterator[Any]:
         for event in invocation.stream_raw_events():
@@ -177,8 +175,10 @@ def _close(
     finally:
         _release(invocation)
     if invocation.process.returncode != 0:
-        raise Failure(_what_failed(invocation, settings), allow_retries=_may_pass_later(invocation))
+        raise Failure(_what_failed(invocation, settings, progress), allow_retries=_may_pass_later(invocation))
     record_closed(copy, months, now, context.run_id)
+    # After a failure, the SQL that was run and dbt's log stay there.
+    shutil.rmtree(invocation.target_path, ignore_errors=True)
 
 
 def _show_last_batch(invocation: DbtCliInvocation) -> None:
@@ -203,9 +203,10 @@ def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
         return {"results": []}
 
 
-def _what_failed(invocation: DbtCliInvocation, settings: Settings) -> str:
+def _what_failed(invocation: DbtCliInvocation, settings: Settings, progress: Progress) -> str:
     return (
-        f"The months were not closed and the warehouse is as it was. {failure_sentence(_run_results(invocation))}. "
+        "The months were not closed and the warehouse is as it was. "
+        f"{failure_sentence(_run_results(invocation), progress.errors)}. "
         f"The rejected build is in {building_dir(settings.warehouse)} until the next run. "
         "Once the cause is mended, run: make build"
     )

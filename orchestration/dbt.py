@@ -90,7 +90,7 @@ def _project_key(settings: Settings) -> str:
 
 
 def _parse(settings: Settings) -> None:
-    command = [DBT, "--quiet", "parse", *vars_args(settings.overrides)]
+    command = [DBT, "--quiet", "--no-use-colors", "parse", *vars_args(settings.overrides)]
     try:
         done = subprocess.run(
             command,
@@ -112,10 +112,14 @@ class Progress:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._started: float | None = None
+        # The first error of each model, which dbt leaves out of the result of a microbatch model.
+        self.errors: dict[str, str] = {}
 
     def see(self, event: Mapping[str, Any]) -> None:
         """Report what a raw dbt event says about the work, if anything."""
         name, data = event["info"]["name"], event["data"]
+        if name == "GenericExceptionOnRun":
+            self.errors.setdefault(data["unique_id"], str(data["exc"]))
         if name == "LogStartBatch":
             done, total = int(data["batch_index"]) - 1, int(data["total_batches"])
             month = str(data["description"]).split()[1][:7]
@@ -140,8 +144,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def failure_sentence(run_results: Mapping[str, Any]) -> str:
-    """Return one sentence on the models and tests that failed in a `run_results.json`."""
+def failure_sentence(run_results: Mapping[str, Any], errors: Mapping[str, str] | None = None) -> str:
+    """Return one sentence on the models and tests that failed in a `run_results.json`; `errors` as `Progress` saw them."""
     failed = [r for r in run_results["results"] if r["status"] in ("error", "fail", "runtime error")]
     if not failed:
         return "dbt stopped before it ran anything"
@@ -149,7 +153,7 @@ def failure_sentence(run_results: Mapping[str, Any]) -> str:
     for result in failed[:3]:
         kind, _, *names = result["unique_id"].split(".")
         name = names[0]
-        message = " ".join(str(result.get("message") or "").split())
+        message = " ".join(((errors or {}).get(result["unique_id"]) or str(result.get("message") or "")).split())
         reasons.append(f"{kind} {name}: {message}")
     more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
     return "; ".join(reasons) + more

@@ -13,7 +13,7 @@ settings = load_settings()
 partitions = monthly_partitions(settings)
 
 definitions = Definitions(
-    assets=[raw_assets(settings), model_assets(settings, ensure_manifest(settings), partitions)],
+    assets=[raw_assets(settings, partitions), model_assets(settings, ensure_manifest(settings), partitions)],
     jobs=[monthly_close],
     schedules=[monthly_schedule(settings)],
     executor=in_process_executor,

@@ -1,6 +1,7 @@
 -- What: the closing of a month is the opening of the next, for every source, status and scope.
 -- Why: profiles must not appear or vanish between two closes.
 -- Returns rows when the two levels differ.
+{{ config(meta={'dagster': {'ref': {'name': 'flows_monthly'}}}) }}
 with levels as (
 
     select

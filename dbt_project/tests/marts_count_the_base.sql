@@ -1,6 +1,7 @@
 -- What: each mart counts every profile of the base, once, in its segment: per source, status and registration.
 -- Why: a mart that loses or doubles profiles gives rates of something else.
 -- Returns rows when a mart's denominator is not the number of profiles at the close.
+{{ config(meta={'dagster': {'ref': {'name': 'status_monthly'}}}) }}
 with base as (
 
     select

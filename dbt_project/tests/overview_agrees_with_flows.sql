@@ -2,6 +2,7 @@
 --       flows; its new profiles are those that the flows saw enter.
 -- Why: two marts that tell two levels of one base are worse than none.
 -- Returns rows when they differ.
+{{ config(meta={'dagster': {'ref': {'name': 'base_overview_monthly'}}}) }}
 with overview as (
 
     select

@@ -2,6 +2,7 @@
 --       the sum of them.
 -- Why: a rate above 100 %, or a person counted twice, is the first thing a reader sees.
 -- Returns rows when a part exceeds its whole.
+{{ config(meta={'dagster': {'ref': {'name': 'optin_rate_monthly'}}}) }}
 with channels as (
 
     select
