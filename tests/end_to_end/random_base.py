@@ -28,6 +28,7 @@ class Shape:
     n_months: int
     zone: str
     grace_days: int
+    history_month: int = 1
     n_customers: int = 120
 
     @property
@@ -36,8 +37,8 @@ class Shape:
 
     @property
     def history_until(self) -> datetime:
-        """The history came on the tenth of the second month, so that late rows exist in each month from then on."""
-        return self.instant(add_months(self.first, 1) + timedelta(days=9))
+        """The history came on the tenth of one of the first months: late rows exist from then on."""
+        return self.instant(add_months(self.first, self.history_month) + timedelta(days=9))
 
     @property
     def variables(self) -> dict[str, object]:
@@ -144,7 +145,7 @@ class _Maker:
         if at is None or chance < 0.25:
             return None
         if chance < 0.4:
-            return min(at, self.shape.history_until)
+            return self.rng.choice((min(at, self.shape.history_until), self.shape.history_until))
         if chance < 0.6:
             return at + self._hours(0, 30)
         return max(at, self._edge()) if chance < 0.8 else max(at, self._moment())

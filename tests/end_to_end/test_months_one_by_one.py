@@ -40,6 +40,7 @@ shapes = st.builds(
     n_months=st.integers(3, 4),
     zone=st.sampled_from(ZONES),
     grace_days=st.sampled_from([0, 1, 2, 5, 27]),
+    history_month=st.sampled_from([2, 1, 0]),
 )
 # Profiles do not depend on each other: the message names the one that differs, which no shrinking would make smaller.
 few = settings(
