@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -112,8 +113,8 @@ def by_hand_sql(settings: Settings, month: date, first: date) -> str:
         start=_utc_text(month, settings),
         end=_utc_text(next_month, settings),
         activities=list(words.activity_event_types),
-        placeholders=_sql_list(["", *words.placeholders.values]),
-        local_parts=_sql_list(words.placeholders.email_local_parts),
+        placeholders="|".join(map(re.escape, words.placeholders.values)),
+        local_parts="|".join(map(re.escape, words.placeholders.email_local_parts)),
         birth_dates=_sql_list([f"{day:%Y-%m-%d}" for day in words.placeholders.birth_dates]),
         flags=", ".join(f"coalesce(p.has_{name}, false) as has_{name}" for name in fields),
         flag_names=", ".join(f"has_{name}" for name in fields),

@@ -8,24 +8,24 @@ with profiles as (
         created_at,
         cast(timezone('Europe/Paris', timezone('UTC', created_at)) as date) as created_date,
         cast(timezone('Europe/Paris', timezone('UTC', deleted_at)) as date) as left_date,
-        coalesce(lower(trim(first_name)) not in {placeholders}, false) as has_first_name,
-        coalesce(lower(trim(last_name)) not in {placeholders}, false) as has_last_name,
+        coalesce(not regexp_full_match(first_name, '(?is)\s*(?:{placeholders})?\s*'), false) as has_first_name,
+        coalesce(not regexp_full_match(last_name, '(?is)\s*(?:{placeholders})?\s*'), false) as has_last_name,
         coalesce(
             birth_date not in {birth_dates}
             and birth_date <= date '{as_of}' and birth_date > cast(date '{as_of}' - interval 121 year as date),
             false
         ) as has_birth_date,
-        coalesce(lower(trim(gender)) not in {placeholders}, false) as has_gender,
-        coalesce(lower(trim(job_title)) not in {placeholders}, false) as has_job_title,
+        coalesce(not regexp_full_match(gender, '(?is)\s*(?:{placeholders})?\s*'), false) as has_gender,
+        coalesce(not regexp_full_match(job_title, '(?is)\s*(?:{placeholders})?\s*'), false) as has_job_title,
         coalesce(
-            lower(trim(email)) not in {placeholders} and split_part(lower(trim(email)), '@', 1) not in {local_parts}, false
+            not regexp_full_match(email, '(?is)\s*(?:{placeholders}|(?:{local_parts})(?:@.*)?)?\s*'), false
         ) as has_email,
-        coalesce(lower(trim(phone)) not in {placeholders}, false) as has_phone,
-        coalesce(lower(trim(address_line)) not in {placeholders}, false)
-        and coalesce(lower(trim(postal_code)) not in {placeholders}, false)
-        and coalesce(lower(trim(city)) not in {placeholders}, false) as has_postal_address,
-        coalesce(lower(trim(income_band)) not in {placeholders}, false) as has_income_band,
-        coalesce(lower(trim(interests)) not in {placeholders}, false) as has_interests
+        coalesce(not regexp_full_match(phone, '(?is)\s*(?:{placeholders})?\s*'), false) as has_phone,
+        coalesce(not regexp_full_match(address_line, '(?is)\s*(?:{placeholders})?\s*'), false)
+        and coalesce(not regexp_full_match(postal_code, '(?is)\s*(?:{placeholders})?\s*'), false)
+        and coalesce(not regexp_full_match(city, '(?is)\s*(?:{placeholders})?\s*'), false) as has_postal_address,
+        coalesce(not regexp_full_match(income_band, '(?is)\s*(?:{placeholders})?\s*'), false) as has_income_band,
+        coalesce(not regexp_full_match(interests, '(?is)\s*(?:{placeholders})?\s*'), false) as has_interests
     from read_parquet('{raw}/customers.parquet')
 ),
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -9,10 +10,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
+
+if TYPE_CHECKING:
+    from dagster import Definitions
 
 OURS = ("BATHTUB_", "DAGSTER_", "DBT_")
 MONTHS = ("2024-01", "2024-02", "2024-03", "2024-04")
@@ -193,11 +198,22 @@ def home(tmp_path: Path, dbt_target: Path) -> Home:
 
 
 @pytest.fixture
-def closed(built: Built, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """The session's deployment in this process; its warehouse is put back afterwards."""
+def closed(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """The session's deployment in this process, with runs of its own; its warehouse is put back afterwards."""
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
     for name, value in built.home.variables.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     yield built.home
     built.restore(built.home.folder)
+
+
+@pytest.fixture
+def definitions(closed: Home) -> Iterator[Definitions]:
+    """The definitions as a process of the session's deployment loads them."""
+    before = sys.modules.pop("orchestration.definitions", None)
+    yield importlib.import_module("orchestration.definitions").definitions
+    sys.modules.pop("orchestration.definitions")
+    if before is not None:
+        sys.modules["orchestration.definitions"] = before

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def project(home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dbt project of one model, whose target is its own."""
     folder = home.folder / "project"
     (folder / "models").mkdir(parents=True)
-    (folder / "dbt_project.yml").write_text("name: tiny\nversion: '1'\nprofile: bathtub\n", encoding="utf-8")
+    (folder / "dbt_project.yml").write_text("name: tiny\nprofile: bathtub\n", encoding="utf-8")
     (folder / "profiles.yml").write_bytes((DBT_PROJECT_DIR / "profiles.yml").read_bytes())
     (folder / "models" / "one.sql").write_text("select 1 as i", encoding="utf-8")
     monkeypatch.setattr(module, "DBT_PROJECT_DIR", folder)
@@ -52,13 +53,13 @@ def parses(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         (target_dir() / "manifest.json").write_text("{}", encoding="utf-8")
         return type("Done", (), {"returncode": 0})
 
-    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr("orchestration.dbt.subprocess.run", run)
     return commands
 
 
 def test_the_project_is_parsed_once(home: Home, parses: list[list[str]]) -> None:
     assert ensure_manifest(home.settings()) == ensure_manifest(home.settings()) == home.folder / "target" / "manifest.json"
-    assert parses == [[DBT, "--quiet", "parse"]]
+    assert parses == [[DBT, "--quiet", "--no-use-colors", "parse"]]
 
 
 def _new_model(project: Path) -> None:
@@ -187,7 +188,7 @@ def test_progress_says_the_month_and_the_time_left(monkeypatch: pytest.MonkeyPat
     lines: list[str] = []
     progress = Progress(lines.append)
     for index, (clock, month) in enumerate([(100.0, "2024-01-01"), (140.0, "2024-02-01"), (160.0, "2024-03-01")], start=1):
-        monkeypatch.setattr(module.time, "monotonic", lambda clock=clock: clock)
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda clock=clock: clock))
         progress.see(_batch(month, index, 5))
     assert lines == [
         "  closing 2024-01: month 1 of 5",

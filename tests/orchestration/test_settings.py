@@ -189,4 +189,3 @@ def test_a_text_that_is_no_month(text: str) -> None:
 
 def test_a_month() -> None:
     assert parse_month("2024-02") == date(2024, 2, 1)
-

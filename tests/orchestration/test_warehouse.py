@@ -185,24 +185,30 @@ def test_rows_still_in_the_copys_log_are_published(base: Home) -> None:
 def test_a_folder_that_cannot_be_written_is_named(home: Home) -> None:
     (home.folder / "file").write_text("", encoding="utf-8")
     settings = home.settings(BATHTUB_WAREHOUSE=str(home.folder / "file" / "w.duckdb"))
-    with pytest.raises(WarehouseError, match=rf"^The folder of the warehouse, {home.folder}/file, cannot be written \(.+\)"):
-        with writing(settings, "test"):
-            pass
+    with (
+        pytest.raises(WarehouseError, match=rf"^The folder of the warehouse, {home.folder}/file, cannot be written \(.+\)"),
+        writing(settings, "test"),
+    ):
+        pass
 
 
 def test_a_disk_without_room_for_the_copy_is_named(base: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(WarehouseError, match=r"has 0\.0 GB free and a run needs .* GB for its working copy"):
-        with writing(base.settings(), "test"):
-            pass
+    with (
+        pytest.raises(WarehouseError, match=r"has 0\.0 GB free and a run needs .* GB for its working copy"),
+        writing(base.settings(), "test"),
+    ):
+        pass
     assert _number(base) == 1
 
 
 def test_a_file_that_is_no_database_is_named_and_kept(home: Home) -> None:
     home.warehouse.write_text("no database" * 1000, encoding="utf-8")
-    with pytest.raises(WarehouseError, match=r"bathtub\.duckdb cannot be opened as a DuckDB file"):
-        with writing(home.settings(), "test"):
-            pass
+    with (
+        pytest.raises(WarehouseError, match=r"bathtub\.duckdb cannot be opened as a DuckDB file"),
+        writing(home.settings(), "test"),
+    ):
+        pass
     assert home.warehouse.read_text(encoding="utf-8") == "no database" * 1000
 
 
@@ -210,9 +216,11 @@ def test_a_file_that_is_no_database_is_named_and_kept(home: Home) -> None:
 
 
 def test_reading_an_absent_warehouse_says_how_to_make_one(home: Home) -> None:
-    with pytest.raises(WarehouseError, match=rf"^There is no warehouse at {home.warehouse}; make one with: make build"):
-        with reading(home.warehouse):
-            pass
+    with (
+        pytest.raises(WarehouseError, match=rf"^There is no warehouse at {home.warehouse}; make one with: make build"),
+        reading(home.warehouse),
+    ):
+        pass
     assert _files(home) == set()
 
 
@@ -287,9 +295,9 @@ def test_a_killed_writer_leaves_the_file_and_the_next_one_works(base: Home) -> N
 
 def test_a_file_open_for_writing_in_another_program_is_busy(base: Home) -> None:
     with _running(base, OUTSIDER, str(base.warehouse), until="open"):
-        with pytest.raises(WarehouseBusyError, match="is open for writing in another program .*; close that program"):
-            with writing(base.settings(), "test"):
-                pass
+        busy = pytest.raises(WarehouseBusyError, match=r"is open for writing in another program .*; close that program")
+        with busy, writing(base.settings(), "test"):
+            pass
         with pytest.raises(WarehouseBusyError, match="is open for writing in another program"), reading(base.warehouse):
             pass
 
@@ -308,11 +316,11 @@ def test_what_another_program_committed_before_it_died_is_folded_in(base: Home) 
 
 
 def test_what_another_program_committed_during_a_write_is_not_undone(base: Home) -> None:
-    with pytest.raises(WarehouseError, match="wrote to .* during this run, which was not published"):
-        with writing(base.settings(), "test") as copy:
-            _add_one(copy)
-            with _running(base, OUTSIDER, str(base.warehouse), until="open"):
-                pass
+    refused = pytest.raises(WarehouseError, match=r"wrote to .* during this run, which was not published")
+    with refused, writing(base.settings(), "test") as copy:
+        _add_one(copy)
+        with _running(base, OUTSIDER, str(base.warehouse), until="open"):
+            pass
     assert _number(base) == 7
     with writing(base.settings(), "test") as copy:
         _add_one(copy)

@@ -1,13 +1,22 @@
-{# A text value that says something: trimmed, not empty, no placeholder; for an e-mail, no generic local part either. #}
+{#
+    A text value that says something: trimmed, not empty, no placeholder; for an e-mail, no generic local part either. One
+    regular expression, which gives up at the first character of almost every value, costs a tenth of trimming and comparing.
+#}
 {% macro is_filled(column) -%}
-    {%- set text = 'lower(' ~ strip_blanks(column) ~ ')' -%}
-    coalesce(
-        {{ text }} not in ('', {{ quoted_list(var('placeholders')['values']) }})
-        {%- if column == 'email' %}
-        and split_part({{ text }}, '@', 1) not in ({{ quoted_list(var('placeholders')['email_local_parts']) }})
-        {%- endif %},
-        false
-    )
+    {%- set nothing = any_of(var('placeholders')['values']) -%}
+    {%- if column == 'email' -%}
+        {%- set nothing = nothing ~ '|(?:' ~ any_of(var('placeholders')['email_local_parts']) ~ ')(?:@.*)?' -%}
+    {%- endif -%}
+    coalesce(not {{ matches_fully(column, '(?is)' ~ blank_pattern() ~ '*(?:' ~ nothing ~ ')?' ~ blank_pattern() ~ '*') }}, false)
+{%- endmacro %}
+
+{# Regular expression for any of some texts, to the letter. #}
+{% macro any_of(texts) -%}
+    {%- set escaped = [] -%}
+    {%- for text in texts -%}
+        {%- do escaped.append(modules.re.escape(text | string | trim)) -%}
+    {%- endfor -%}
+    {{ return(escaped | join('|')) }}
 {%- endmacro %}
 
 {# A birth date that makes a person of 0 to 120 years at the as-of date. #}

@@ -1,0 +1,270 @@
+"""The close through Dagster: what a run leaves in its page and in the warehouse, and how it fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dagster import (
+    AssetCheckEvaluation,
+    AssetsDefinition,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    Definitions,
+    ExecuteInProcessResult,
+    RetryPolicy,
+    TableColumnLineage,
+    TableSchema,
+    materialize,
+)
+from dagster_dbt import DbtCliResource
+
+from orchestration import assets
+from orchestration.assets import model_assets, raw_assets
+from orchestration.close import CloseError
+from orchestration.dbt import DBT, ensure_manifest
+from orchestration.ingest import ingest
+from orchestration.jobs import partition_range
+from orchestration.partitions import monthly_partitions
+from orchestration.run import close_through_dagster
+from orchestration.settings import DBT_PROJECT_DIR, load_settings
+from orchestration.warehouse import building_dir
+from tests.orchestration.conftest import MONTHS, Built, Home, write_base
+
+FIRST, LAST = date(2024, 1, 1), date(2024, 4, 1)
+
+
+# ---- the first run, made by the command ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def events(built: Built) -> list[DagsterEvent]:
+    """What Dagster recorded of the first build; there is one run for the four months."""
+    with DagsterInstance.from_config(str(built.home.folder / "dagster")) as instance:
+        (run,) = instance.get_runs()
+        assert run.status.value == "SUCCESS"
+        assert partition_range([FIRST, LAST]).items() <= run.tags.items()
+        return [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event is not None]
+
+
+def _months_by_asset(events: list[DagsterEvent]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for event in events:
+        if event.event_type is DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None:
+            found.setdefault(event.asset_key.to_user_string(), []).append(event.partition or "")
+    return found
+
+
+def _metadata(events: list[DagsterEvent]) -> dict[str, Mapping[str, Any]]:
+    """The metadata of the last materialisation of each asset."""
+    return {
+        event.asset_key.to_user_string(): {
+            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in events
+        if event.event_type is DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None
+    }
+
+
+def test_each_asset_is_materialised_for_each_month(events: list[DagsterEvent], definitions: Definitions) -> None:
+    expected = {key.to_user_string(): list(MONTHS) for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    assert {asset: sorted(months) for asset, months in _months_by_asset(events).items()} == expected
+
+
+def test_the_raw_assets_say_what_the_ingest_did(events: list[DagsterEvent]) -> None:
+    found = _metadata(events)
+    rows = {name: found[f"raw/{name}"]["dagster/row_count"] for name in ("customers", "orders", "events", "consents")}
+    assert rows == {"customers": 40, "orders": 16, "events": 24, "consents": 20}
+    customers = found["raw/customers"]
+    assert (customers["rows_read"], customers["rows_quarantined"], customers["rows_superseded"]) == (40, 0, 0)
+    assert (customers["files"], customers["delivered"], customers["columns_ignored"]) == (1, True, "none")
+    assert "loaded_at" in customers["columns_missing"]
+    assert (found["raw/accounts"]["delivered"], found["raw/accounts"]["dagster/row_count"]) == (False, 0)
+
+
+def test_the_marts_say_their_rows_columns_and_where_each_column_comes_from(events: list[DagsterEvent], built: Built) -> None:
+    found = _metadata(events)
+    marts = [asset for asset in found if asset.startswith("marts/")]
+    assert len(marts) >= 6
+    with duckdb.connect(str(built.kept / "bathtub.duckdb"), read_only=True) as con:
+        for mart in marts:
+            table = con.table(mart.replace("/", "."))
+            assert found[mart]["dagster/row_count"] == len(table), mart
+            schema, lineage = found[mart]["dagster/column_schema"], found[mart]["dagster/column_lineage"]
+            assert isinstance(schema, TableSchema)
+            assert [column.name for column in schema.columns] == table.columns, mart
+            assert isinstance(lineage, TableColumnLineage)
+            assert any(lineage.deps_by_column.values()), mart
+
+
+def _evaluations(events: list[DagsterEvent]) -> list[AssetCheckEvaluation]:
+    return [
+        event.asset_check_evaluation_data for event in events if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+
+
+def test_every_check_is_evaluated_and_passes(events: list[DagsterEvent], definitions: Definitions) -> None:
+    evaluations = _evaluations(events)
+    assert {e.asset_check_key for e in evaluations} == set(definitions.resolve_asset_graph().asset_check_keys)
+    assert all(e.passed for e in evaluations)
+
+
+def test_the_levels_of_the_base(built: Built) -> None:
+    with duckdb.connect(str(built.kept / "bathtub.duckdb"), read_only=True) as con:
+        levels = con.execute(
+            "select strftime(snapshot_month, '%Y-%m'), n_profiles, n_new, n_customers from marts.base_overview_monthly "
+            "where source = 'all' order by 1"
+        ).fetchall()
+        closed = con.execute("select strftime(snapshot_month, '%Y-%m') from ops.closed_months order by 1").fetchall()
+    assert levels == [(month, 10 * i, 10, 4 * i) for i, month in enumerate(MONTHS, start=1)]
+    assert tuple(row[0] for row in closed) == MONTHS
+
+
+# ---- closing again, and failing --------------------------------------------------------------------------------------
+
+
+def _rows(warehouse: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of all marts and of the customers' months."""
+    with duckdb.connect(str(warehouse), read_only=True) as con:
+        tables = con.execute(
+            "select table_schema || '.' || table_name from information_schema.tables where table_schema in ('marts', 'core')"
+        ).fetchall()
+        return {name: con.execute(f"from {name} order by all").fetchall() for (name,) in tables}
+
+
+@pytest.mark.slow
+def test_closing_again_gives_the_same_rows(closed: Home, definitions: Definitions) -> None:
+    before = _rows(closed.warehouse)
+    with duckdb.connect(str(closed.warehouse)) as con:
+        con.execute("update marts.flows_monthly set n_profiles = n_profiles + 1 where snapshot_month >= '2024-03-01'")
+    assert _rows(closed.warehouse) != before
+    close_through_dagster(load_settings(), [date(2024, 3, 1), LAST], verbose=False)
+    assert _rows(closed.warehouse) == before
+
+
+def test_a_failing_test_leaves_the_warehouse_as_it_was_and_is_named(closed: Home, definitions: Definitions) -> None:
+    with duckdb.connect(str(closed.warehouse)) as con:
+        con.execute("update ops.ingested_tables set rows_read = rows_read + 1 where table_name = 'orders'")
+    before = closed.warehouse.read_bytes()
+    with pytest.raises(CloseError) as error:
+        close_through_dagster(load_settings(), [LAST], verbose=False)
+    assert closed.warehouse.read_bytes() == before
+    building = building_dir(closed.warehouse)
+    assert str(error.value).startswith(
+        "The months were not closed and the warehouse is as it was. test raw_rows_reconcile: Got 1 result"
+    )
+    assert str(error.value).endswith(
+        f"The rejected build is in {building} until the next run. Once the cause is mended, run: make build"
+    )
+    assert (building / closed.warehouse.name).exists()
+    with DagsterInstance.get() as instance:
+        (run,) = instance.get_runs()
+        events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event is not None]
+    assert _failed_checks(events) == {"raw_rows_reconcile"}
+    kinds = Counter(event.event_type for event in events)
+    assert (kinds[DagsterEventType.STEP_FAILURE], kinds[DagsterEventType.STEP_UP_FOR_RETRY]) == (1, 0)
+
+
+def _failed_checks(events: list[DagsterEvent]) -> set[str]:
+    return {check.check_name for check in _evaluations(events) if not check.passed}
+
+
+# ---- steps on their own ----------------------------------------------------------------------------------------------
+
+
+def _materialize(step: AssetsDefinition, **more: Any) -> ExecuteInProcessResult:
+    months = dict(partition_range([FIRST, LAST]))
+    with DagsterInstance.ephemeral() as instance:
+        return materialize([step], instance=instance, tags=months, raise_on_error=False, **more)
+
+
+def _ingest(home: Home) -> ExecuteInProcessResult:
+    settings = home.settings(BATHTUB_VARS="{first_month: 2024-01}")
+    return _materialize(raw_assets(settings, monthly_partitions(settings)))
+
+
+def _retries(result: ExecuteInProcessResult) -> list[str]:
+    found = [event for event in result.all_events if event.event_type is DagsterEventType.STEP_UP_FOR_RETRY]
+    return [event.step_retry_data.error.to_string() for event in found]
+
+
+def _failure(result: ExecuteInProcessResult) -> str:
+    (event,) = (event for event in result.all_events if event.is_step_failure)
+    data = event.step_failure_data.user_failure_data
+    return (data.description or "") if data is not None else event.step_failure_data.error_display_string
+
+
+def _no_orders(raw: Path) -> None:
+    (raw / "orders.csv").unlink()
+
+
+def _no_amounts(raw: Path) -> None:
+    (raw / "orders.csv").write_text("order_id,customer_id,ordered_at\nO1,C1,2024-01-05\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (_no_orders, "No file of the required table orders in"),
+        (_no_amounts, "orders.csv lacks the required column amount of orders"),
+    ],
+)
+def test_wrong_raw_files_fail_at_once_with_the_ingests_sentence(
+    home: Home, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    write_base(home.raw)
+    spoil(home.raw)
+    result = _ingest(home)
+    assert not result.success
+    assert sentence in _failure(result)
+    assert _retries(result) == []
+    assert not home.warehouse.exists()
+
+
+def _failing(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the ingest fail a number of times as a disk does, and the retries follow at once."""
+    left = [duckdb.IOException("the disk was away")] * times
+
+    def shaky(*args: Any, **more: Any) -> Any:
+        if left:
+            raise left.pop()
+        return ingest(*args, **more)
+
+    monkeypatch.setattr(assets, "ingest", shaky)
+    monkeypatch.setattr(assets, "RETRY", RetryPolicy(max_retries=assets.RETRY.max_retries, delay=0.01))
+
+
+def test_a_disturbance_is_tried_again_and_the_log_says_why(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_base(home.raw)
+    _failing(1, monkeypatch)
+    result = _ingest(home)
+    assert result.success
+    (why,) = _retries(result)
+    assert "the disk was away" in why
+    assert home.warehouse.exists()
+
+
+def test_a_disturbance_that_stays_fails_after_the_third_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_base(home.raw)
+    _failing(3, monkeypatch)
+    result = _ingest(home)
+    assert not result.success
+    assert len(_retries(result)) == 2
+    assert "the disk was away" in _failure(result)
+    assert not home.warehouse.exists()
+
+
+def test_months_without_a_base_fail_at_once(closed: Home, home: Home) -> None:
+    settings = home.settings(BATHTUB_VARS="{first_month: 2024-01}")
+    step = model_assets(settings, ensure_manifest(load_settings()), monthly_partitions(settings))
+    dbt = DbtCliResource(project_dir=str(DBT_PROJECT_DIR), dbt_executable=DBT)
+    result = _materialize(step, resources={"dbt": dbt})
+    assert _failure(result) == "No month from 2024-01 to 2024-04 has an activity in the raw files."
+    assert _retries(result) == []
+    assert not home.warehouse.exists()

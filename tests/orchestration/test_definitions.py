@@ -1,0 +1,147 @@
+"""What Dagster loads: which assets, in which groups, partitioned how, with which checks, job and schedule."""
+
+from __future__ import annotations
+
+import json
+
+from dagster import AssetKey, Definitions
+
+from orchestration.contract import raw_tables
+from tests.orchestration.conftest import MONTHS, Built, Import
+
+# asset: its group, and what it is made of
+ASSETS: dict[str, tuple[str, set[str]]] = {
+    "raw/customers": ("raw", set()),
+    "raw/orders": ("raw", set()),
+    "raw/events": ("raw", set()),
+    "raw/consents": ("raw", set()),
+    "raw/accounts": ("raw", set()),
+    "raw/contracts": ("raw", set()),
+    "raw/account_contacts": ("raw", set()),
+    "raw/merges": ("raw", set()),
+    "staging/stg_customers": ("staging", {"raw/customers"}),
+    "staging/stg_orders": ("staging", {"raw/orders"}),
+    "staging/stg_events": ("staging", {"raw/events"}),
+    "staging/stg_consents": ("staging", {"raw/consents"}),
+    "core/movements": ("intermediate", set()),
+    "core/int_traces": ("intermediate", {"staging/stg_orders", "staging/stg_events", "staging/stg_consents"}),
+    "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
+    "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
+    "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
+    "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
+    "marts/base_overview_monthly": ("marts", {"marts/status_monthly"}),
+    "marts/fill_rate_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/flows_monthly": ("marts", {"core/int_customer_months", "core/movements"}),
+    "marts/optin_rate_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/status_monthly": ("marts", {"core/fct_customer_months"}),
+}
+CHECKS: dict[str, set[str]] = {
+    "staging/stg_customers": {"raw_rows_reconcile"},
+    "core/int_customer_months": {"unique_grain_int_customer_months_snapshot_month__customer_id"},
+    "core/int_profiles": {"not_null_int_profiles_customer_id", "unique_int_profiles_customer_id"},
+    "marts/base_overview_monthly": {
+        "overview_agrees_with_flows",
+        "unique_grain_base_overview_monthly_snapshot_month__source",
+    },
+    "marts/fill_rate_monthly": {
+        "unique_grain_fill_rate_monthly_snapshot_month__source__status__registered_within_12m__field",
+    },
+    "marts/flows_monthly": {
+        "closing_is_the_next_opening",
+        "flows_close",
+        "unique_grain_flows_monthly_snapshot_month__source__status__scope__movement",
+    },
+    "marts/optin_rate_monthly": {
+        "parts_stay_within_the_whole",
+        "unique_grain_optin_rate_monthly_snapshot_month__source__status__registered_within_12m__channel",
+    },
+    "marts/recency_monthly": {
+        "unique_grain_recency_monthly_snapshot_month__source__status__registered_within_12m__is_new__recency_band",
+    },
+    "marts/status_monthly": {
+        "marts_count_the_base",
+        "unique_grain_status_monthly_snapshot_month__source__status__registered_within_12m__is_active",
+    },
+}
+WAY_OF_THE_DATA = ["raw", "staging", "core", "marts"]
+
+
+def _name(key: AssetKey) -> str:
+    return key.to_user_string()
+
+
+def test_importing_connects_to_nothing(imported: Import) -> None:
+    assert imported.process.returncode == 0, imported.process.stderr
+    assert imported.connections == ""
+
+
+def test_importing_makes_no_warehouse_and_no_run_storage(imported: Import) -> None:
+    assert imported.files == {"raw"}
+
+
+def test_the_assets_their_groups_and_what_they_are_made_of(definitions: Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    found = {}
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        found[_name(key)] = (node.group_name, {_name(parent) for parent in node.parent_keys})
+    assert found == ASSETS
+
+
+def test_data_flows_from_raw_to_marts_only(definitions: Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        layer = WAY_OF_THE_DATA.index(key.path[0])
+        steps = {layer - WAY_OF_THE_DATA.index(parent.path[0]) for parent in graph.get(key).parent_keys}
+        # From the layer before, or from an asset of the same layer.
+        assert steps <= {0, 1}, _name(key)
+
+
+def test_all_contract_tables_are_raw_assets(definitions: Definitions) -> None:
+    raw = {_name(key) for key in definitions.resolve_asset_graph().get_all_asset_keys() if key.path[0] == "raw"}
+    assert raw == {f"raw/{table.name}" for table in raw_tables()}
+
+
+def test_every_asset_says_what_it_is(definitions: Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        assert graph.get(key).description, _name(key)
+
+
+def test_every_dbt_model_and_column_is_described(built: Built) -> None:
+    manifest = json.loads((built.home.dbt_target / "manifest.json").read_text(encoding="utf-8"))
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed")]
+    assert models
+    for node in models:
+        assert node["description"].strip(), node["name"]
+        assert all(column["description"].strip() for column in node["columns"].values()), node["name"]
+
+
+def test_the_checks_are_the_dbt_tests(definitions: Definitions) -> None:
+    found: dict[str, set[str]] = {}
+    for check in definitions.resolve_asset_graph().asset_check_keys:
+        found.setdefault(_name(check.asset_key), set()).add(check.name)
+    assert found == CHECKS
+
+
+def test_every_asset_is_kept_by_the_months_of_the_base_in_the_reporting_zone(definitions: Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    # Dagster would split the close of a range into several runs if one asset differed.
+    (partitions,) = {graph.get(key).partitions_def for key in graph.get_all_asset_keys()}
+    assert partitions is not None
+    assert tuple(partitions.get_partition_keys()[:4]) == MONTHS
+    assert str(partitions) == "Monthly, starting 2024-01 Europe/Paris."
+
+
+def test_the_job_and_its_schedule(definitions: Definitions) -> None:
+    repository = definitions.get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    assert [(job.name, str(job.partitions_def)) for job in jobs] == [
+        ("monthly_close", "Monthly, starting 2024-01 Europe/Paris.")
+    ]
+    assert [step.name for step in jobs[0].nodes_in_topological_order] == ["ingest", "close_months"]
+    assert [
+        (s.name, s.job_name, s.cron_schedule, s.execution_timezone, s.default_status.value) for s in repository.schedule_defs
+    ] == [("monthly_close_schedule", "monthly_close", "0 4 3 * *", "Europe/Paris", "RUNNING")]
+    assert not repository.sensor_defs
