@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster import (
+    AssetCheckResult,
     AssetExecutionContext,
     AssetsDefinition,
     AssetSpec,
@@ -34,8 +35,10 @@ from orchestration.close import (
     record_first_month,
 )
 from orchestration.contract import Table, raw_tables
-from orchestration.dbt import Progress, environment, failure_sentence, target_dir
-from orchestration.ingest import IngestError, TableResult, ingest
+from orchestration.dbt import DbtError, Progress, environment, failure_sentence, may_pass_later, target_dir
+from orchestration.ingest import IngestError, TableResult
+from orchestration.months import month_text
+from orchestration.raw import refresh_raw
 from orchestration.settings import ConfigurationError, Settings, parse_month
 from orchestration.warehouse import building_dir, remember_first_month, writing
 
@@ -69,11 +72,9 @@ def raw_assets(settings: Settings, partitions: MonthlyPartitionsDefinition) -> A
     def ingest_raw_files(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         """Read what is new in BATHTUB_RAW_DIR into the schema `raw`."""
         try:
-            with writing(settings, "ingest", context.log.info) as copy:
-                result = ingest(settings, copy, report=progress_log.info)
+            result = refresh_raw(settings, progress_log.info)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
-        remember_first_month(settings.warehouse)
         for warning in result.warnings:
             context.log.warning(warning)
         for table in tables:
@@ -134,7 +135,16 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                 if not months:
                     raise CloseError(f"No month from {keys.start} to {keys.end} has an activity in the raw files.")
                 record_first_month(copy, first_month(settings.vars, state) or months[0])
-                yield from _close(context, dbt, settings, copy, months, now)
+                try:
+                    yield from _close(context, dbt, settings, months)
+                except DbtError as error:
+                    raise Failure(
+                        f"The months were not closed and the warehouse is as it was. {error} Once the cause is mended, run: "
+                        f"make build FROM={month_text(months[0])} TO={month_text(max([months[-1], *state.closed]))}",
+                        allow_retries=error.may_pass_later,
+                    ) from error
+                if not context.is_subset:
+                    record_closed(copy, months, now, context.run.run_id)
             remember_first_month(settings.warehouse)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
@@ -146,16 +156,15 @@ def _close(
     context: AssetExecutionContext,
     dbt: DbtCliResource,
     settings: Settings,
-    copy: Path,
     months: list[date],
-    now: datetime,
 ) -> Iterator[Any]:
+    """Run dbt over months and yield what it made; after a failure, its checks only, and a DbtError."""
     progress = Progress(progress_log.info)
     invocation = dbt.cli(
         dbt_close_args(months, settings.overrides),
         context=context,
         raise_on_error=False,
-        target_path=target_dir() / f"run-{context.run_id[:8]}",
+        target_path=target_dir() / f"run-{context.run.run_id[:8]}",
     )
 
     def events() -> Iterator[Any]:
@@ -171,12 +180,14 @@ def _close(
         _show_last_batch(invocation)
 
     try:
-        yield from DbtEventIterator(events(), invocation).fetch_row_counts().fetch_column_metadata()
+        seen = list(DbtEventIterator(events(), invocation).fetch_row_counts().fetch_column_metadata())
     finally:
         _release(invocation)
     if invocation.process.returncode != 0:
-        raise Failure(_what_failed(invocation, settings, progress), allow_retries=_may_pass_later(invocation))
-    record_closed(copy, months, now, context.run_id)
+        # Nothing of it is published: the checks are shown, the materialisations are not.
+        yield from (event for event in seen if isinstance(event, AssetCheckResult))
+        raise _failure(invocation, settings, progress)
+    yield from seen
     # After a failure, the SQL that was run and dbt's log stay there.
     shutil.rmtree(invocation.target_path, ignore_errors=True)
 
@@ -203,16 +214,10 @@ def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
         return {"results": []}
 
 
-def _what_failed(invocation: DbtCliInvocation, settings: Settings, progress: Progress) -> str:
-    return (
-        "The months were not closed and the warehouse is as it was. "
-        f"{failure_sentence(_run_results(invocation), progress.errors)}. "
-        f"The rejected build is in {building_dir(settings.warehouse)} until the next run. "
-        "Once the cause is mended, run: make build"
+def _failure(invocation: DbtCliInvocation, settings: Settings, progress: Progress) -> DbtError:
+    results = _run_results(invocation)
+    return DbtError(
+        f"{failure_sentence(results, progress.errors)}. The rejected build is in {building_dir(settings.warehouse)}, the SQL "
+        f"that ran in {invocation.target_path}, until the next run.",
+        may_pass_later=may_pass_later(results, progress.errors),
     )
-
-
-def _may_pass_later(invocation: DbtCliInvocation) -> bool:
-    """A failed test fails again on the same rows; a command that broke off may have been disturbed."""
-    results = _run_results(invocation)["results"]
-    return not any(result["status"] == "fail" for result in results)

@@ -14,11 +14,12 @@ import click
 from orchestration.close import CloseError, first_month, plan, read_state
 from orchestration.dbt import DbtError, duration
 from orchestration.demo import DemoError, generate
-from orchestration.ingest import IngestError, ingest
+from orchestration.ingest import IngestError
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
+from orchestration.raw import refresh_raw
 from orchestration.settings import PROJECT_ROOT, ConfigurationError, Settings, load_settings
-from orchestration.warehouse import WarehouseError, reading, remember_first_month, writing
+from orchestration.warehouse import WarehouseError, reading
 
 log = logging.getLogger("bathtub")
 
@@ -63,9 +64,9 @@ def _build(settings: Settings, first: date | None, last: date | None, verbose: b
         log.info("Nothing to close: %s is closed up to %s.", settings.warehouse, month_text(state.closed[-1]))
         return
     log.info("Reading raw files from %s", settings.raw_dir)
-    with writing(settings, "ingest", log.info) as copy:
-        result = ingest(settings, copy, report=lambda line: log.info("  %s", line))
-    remember_first_month(settings.warehouse)
+    result = refresh_raw(settings, log.info)
+    if not result.changed:
+        log.info("  No new file.")
     for warning in result.warnings:
         log.warning("  Note: %s", warning)
 

@@ -23,8 +23,15 @@ DBT = str(Path(sys.executable).with_name("dbt"))
 SOURCES = ("*.yml", "models/**/*", "macros/**/*", "seeds/**/*", "snapshots/**/*", "tests/**/*")
 
 
+PASSING_ERRORS = ("IO Error", "Out of Memory", "Connection Error", "Interrupt")
+
+
 class DbtError(Exception):
-    """A dbt command failed; the message names the first models or tests that did."""
+    """A dbt command failed; the message names the first models or tests that did, `may_pass_later` whether to try again."""
+
+    def __init__(self, message: str, may_pass_later: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass_later = may_pass_later
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -146,14 +153,25 @@ def duration(seconds: float) -> str:
 
 def failure_sentence(run_results: Mapping[str, Any], errors: Mapping[str, str] | None = None) -> str:
     """Return one sentence on the models and tests that failed in a `run_results.json`; `errors` as `Progress` saw them."""
-    failed = [r for r in run_results["results"] if r["status"] in ("error", "fail", "runtime error")]
-    if not failed:
+    reasons = [f"{name}: {reason}" for name, reason in _failed(run_results, errors or {})]
+    if not reasons:
         return "dbt stopped before it ran anything"
-    reasons = []
-    for result in failed[:3]:
-        kind, _, *names = result["unique_id"].split(".")
-        name = names[0]
-        message = " ".join(((errors or {}).get(result["unique_id"]) or str(result.get("message") or "")).split())
-        reasons.append(f"{kind} {name}: {message}")
-    more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
-    return "; ".join(reasons) + more
+    more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
+    return "; ".join(reasons[:3]) + more
+
+
+def may_pass_later(run_results: Mapping[str, Any], errors: Mapping[str, str] | None = None) -> bool:
+    """A failed test or a wrong query fails again on the same rows; a disturbed disk or memory may not."""
+    return all(any(word in reason for word in PASSING_ERRORS) for _, reason in _failed(run_results, errors or {}))
+
+
+def _failed(run_results: Mapping[str, Any], errors: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the kind and name of each model and test that failed, with the reason on one line."""
+    failed = [r for r in run_results["results"] if r["status"] in ("error", "fail", "runtime error")]
+    return [
+        (
+            " ".join(result["unique_id"].split(".")[0:3:2]),
+            " ".join((errors.get(result["unique_id"]) or str(result.get("message") or "")).split()),
+        )
+        for result in failed
+    ]

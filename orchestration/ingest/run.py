@@ -43,6 +43,25 @@ class _Written:
     parts: Mapping[str, ViewPart] | None = None
 
 
+def last_ingest(settings: Settings, warehouse: Path) -> IngestResult | None:
+    """Return what the last ingest into the DuckDB file `warehouse` gave, or None when files have come or changed since.
+
+    Raises:
+        IngestError: the raw folder cannot be read.
+    """
+    if not warehouse.exists():
+        return None
+    tables = raw_tables(settings.vars.profile_fields)
+    files, strangers = find_files(settings.raw_dir, tables, settings.raw_files)
+    with closing(duckdb.connect(str(warehouse), read_only=True)) as con:
+        books = accounts.read_books(con)
+        plans = _plans(con, settings, tables, files, books)
+    if any(plan.has_work for plan in plans):
+        return None
+    unread = {name: replace(table, n_files_read=0, changed=False) for name, table in books.tables.items()}
+    return IngestResult(unread, _warnings(settings, plans, strangers, books))
+
+
 def ingest(
     settings: Settings,
     warehouse: Path,

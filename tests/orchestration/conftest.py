@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
+from orchestration.warehouse import building_dir
 
 if TYPE_CHECKING:
     from dagster import Definitions
@@ -206,6 +207,7 @@ def closed(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     yield built.home
+    shutil.rmtree(building_dir(built.home.warehouse), ignore_errors=True)
     built.restore(built.home.folder)
 
 

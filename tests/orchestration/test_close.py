@@ -25,7 +25,7 @@ from dagster import (
 )
 from dagster_dbt import DbtCliResource
 
-from orchestration import assets
+from orchestration import assets, raw
 from orchestration.assets import model_assets, raw_assets
 from orchestration.close import CloseError
 from orchestration.dbt import DBT, ensure_manifest
@@ -160,8 +160,9 @@ def test_a_failing_test_leaves_the_warehouse_as_it_was_and_is_named(closed: Home
         "The months were not closed and the warehouse is as it was. test raw_rows_reconcile: Got 1 result"
     )
     assert str(error.value).endswith(
-        f"The rejected build is in {building} until the next run. Once the cause is mended, run: make build"
+        f"until the next run. Once the cause is mended, run: make build FROM={LAST:%Y-%m} TO={LAST:%Y-%m}"
     )
+    assert f"The rejected build is in {building}, the SQL that ran in " in str(error.value)
     assert (building / closed.warehouse.name).exists()
     with DagsterInstance.get() as instance:
         (run,) = instance.get_runs()
@@ -236,7 +237,7 @@ def _failing(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise left.pop()
         return ingest(*args, **more)
 
-    monkeypatch.setattr(assets, "ingest", shaky)
+    monkeypatch.setattr(raw, "ingest", shaky)
     monkeypatch.setattr(assets, "RETRY", RetryPolicy(max_retries=assets.RETRY.max_retries, delay=0.01))
 
 
