@@ -102,6 +102,7 @@ def _raw_metadata(table: TableResult) -> dict[str, Any]:
         "rows_superseded": table.rows_superseded,
         "defects": table.n_defects,
         "future_dates": table.n_future_dates,
+        "orphans": table.n_orphans,
         "files": table.n_files,
         "files_read_now": table.n_files_read,
         "columns_missing": ", ".join(table.missing_columns) or "none",

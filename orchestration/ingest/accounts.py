@@ -25,13 +25,13 @@ create table if not exists ops.ingested_files (
 );
 create table if not exists ops.ingested_tables (
     table_name varchar, rows_read bigint, rows_kept bigint, rows_quarantined bigint, rows_superseded bigint,
-    n_defects bigint, n_future_dates bigint, n_files bigint, is_view boolean, is_present boolean,
+    n_defects bigint, n_future_dates bigint, n_orphans bigint, n_files bigint, is_view boolean, is_present boolean,
     missing_columns varchar[], unknown_columns varchar[], ingested_at timestamp, contract varchar
 );
 create table if not exists ops.warehouse (raw_dir varchar, history_loaded_until timestamp, first_month date);
 """
 COUNTS = (
-    "rows_read", "rows_kept", "rows_quarantined", "rows_superseded", "n_defects", "n_future_dates", "n_files"
+    "rows_read", "rows_kept", "rows_quarantined", "rows_superseded", "n_defects", "n_future_dates", "n_orphans", "n_files"
 )  # fmt: skip
 FILE_TYPES = ("varchar", "varchar", "bigint", "bigint", "timestamp", "bigint", "varchar", "varchar")
 
@@ -118,7 +118,7 @@ def write_table(con: duckdb.DuckDBPyConnection, table: Table, result: TableResul
     con.execute("delete from ops.ingested_tables where table_name = ?", [table.name])
     row = [
         result.name, result.rows_read, result.rows_kept, result.rows_quarantined, result.rows_superseded,
-        result.n_defects, result.n_future_dates, result.n_files, result.is_view, result.is_present,
+        result.n_defects, result.n_future_dates, result.n_orphans, result.n_files, result.is_view, result.is_present,
         list(result.missing_columns), list(result.unknown_columns), now, contract_of(table),
     ]  # fmt: skip
     con.execute(f"insert into ops.ingested_tables values ({', '.join('?' * len(row))})", row)
@@ -185,6 +185,17 @@ def count_future_dates(con: duckdb.DuckDBPyConnection, table: Table, now: dateti
     counts = " + ".join(f"count(*) filter ({condition})" for condition in is_future)
     # The where clause lets DuckDB skip what lies in the past.
     return _number(con, f"select {counts} from raw.{table.name} where {' or '.join(is_future)}")
+
+
+def count_orphans(con: duckdb.DuckDBPyConnection, table: Table) -> int:
+    """Rows about a customer whom raw.customers does not know; they stay in raw and count for nobody."""
+    if table.name == "customers" or all(column.name != "customer_id" for column in table.columns):
+        return 0
+    return _number(
+        con,
+        f"select count(*) from raw.{table.name} as found anti join raw.customers as known "
+        "on found.customer_id = known.customer_id where found.customer_id is not null",
+    )
 
 
 def future_columns(table: Table) -> Sequence[str]:

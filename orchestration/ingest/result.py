@@ -20,6 +20,7 @@ class TableResult:
     rows_superseded: int = 0
     n_defects: int = 0
     n_future_dates: int = 0
+    n_orphans: int = 0
     missing_columns: tuple[str, ...] = ()
     unknown_columns: tuple[str, ...] = ()
     n_files: int = 0
@@ -35,6 +36,7 @@ class TableResult:
         return (
             f"{self.name}: {self.n_files:,} files ({self.n_files_read:,} read now), {self.rows_read:,} rows read, "
             f"{self.rows_kept:,} kept, {self.rows_quarantined:,} quarantined, {self.rows_superseded:,} superseded"
+            + (f"; {self.n_orphans:,} of the kept are of an unknown customer" if self.n_orphans else "")
         )
 
 

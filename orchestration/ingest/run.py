@@ -151,11 +151,22 @@ def _write(
                     outcome = _write_table(run, plan, layouts[plan.table.name], before)
                 result.tables[plan.table.name] = outcome
                 report(outcome.line())
+        if result.tables["customers"].changed:
+            _count_orphans_again(con, [plan.table for plan in plans if not plan.has_work], now, result)
         accounts.write_warehouse(con, settings.raw_dir, now, settings.vars)
         con.execute("commit")
     except BaseException:
         con.execute("rollback")
         raise
+
+
+def _count_orphans_again(con: duckdb.DuckDBPyConnection, tables: Sequence[Table], now: datetime, result: IngestResult) -> None:
+    """New customers claim orphans of tables that got no new file."""
+    for table in tables:
+        n_orphans = accounts.count_orphans(con, table)
+        if n_orphans != result.tables[table.name].n_orphans:
+            result.tables[table.name] = replace(result.tables[table.name], n_orphans=n_orphans)
+            accounts.write_table(con, table, result.tables[table.name], now)
 
 
 def _write_table(run: _Run, plan: Plan, layouts: dict[Layout, list[RawFile]], before: TableResult | None) -> TableResult:
@@ -272,6 +283,7 @@ def _outcome(
         rows_superseded=start.rows_superseded + written.n_superseded,
         n_defects=n_defects,
         n_future_dates=accounts.count_future_dates(run.con, table, run.now),
+        n_orphans=accounts.count_orphans(run.con, table),
         missing_columns=tuple(c.name for c in table.delivered if c.name in missing),
         unknown_columns=tuple(sorted(unknown)),
         n_files=len(plan.files),

@@ -78,3 +78,14 @@ def test_one_ingest_gives_what_two_give(files: list[list[tuple[int, str]]], spli
             counts = (table.rows_read, table.rows_kept, table.rows_quarantined, table.rows_superseded)
             outcomes.append((counts, bench.rows("select * from raw.orders order by all")))
     assert outcomes[0] == outcomes[1]
+
+
+def test_rows_of_an_unknown_customer_stay_and_are_counted_until_the_customer_comes(bench: Bench) -> None:
+    bench.write("orders.csv", "order_id,customer_id,ordered_at,amount\nO1,C1,2026-01-06,20\nO2,C9,2026-01-06,20\n")
+    bench.write("events.csv", "event_id,customer_id,occurred_at,event_type\nE1,C9,2026-01-07,site_visit\n")
+    first = bench.ingest()
+    assert (first.tables["orders"].rows_kept, first.tables["orders"].n_orphans) == (2, 1)
+    assert (first.tables["events"].n_orphans, first.tables["consents"].n_orphans) == (1, 0)
+    bench.write("customers-2.csv", "customer_id,created_at\nC9,2026-01-05 10:00:00\n")
+    bench.ingest(2)
+    assert bench.rows("select sum(n_orphans) from ops.ingested_tables") == [(0,)]
