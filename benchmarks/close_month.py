@@ -12,7 +12,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -105,7 +106,7 @@ def by_hand_sql(settings: Settings, month: date, first: date) -> str:
         events=f"{settings.raw_dir}/events/**/*.parquet"
         if (settings.raw_dir / "events").is_dir()
         else f"{settings.raw_dir}/events.parquet",
-        state="warehouse.core.int_customer_months",
+        state=f"{settings.warehouse.stem}.core.int_customer_months",
         month=month,
         next=next_month,
         as_of=next_month - timedelta(days=1),
@@ -143,25 +144,56 @@ def _sql_list(values: list[str]) -> str:
 
 def close_by_hand(settings: Settings, month: date, first: date) -> tuple[float, int]:
     """Run the hand-written query into a table of its own file; return seconds and the number of rows that differ."""
-    scratch = settings.warehouse.parent / "by_hand.duckdb"
+    state = f"{settings.warehouse.stem}.core.int_customer_months"
+    with _beside(settings) as connection:
+        seconds = _timed(connection, f"create table closed as {by_hand_sql(settings, month, first)}")
+        columns = ", ".join(row[0] for row in connection.execute("describe closed").fetchall())
+        row = connection.execute(
+            f"with project as (select {columns} from {state} where snapshot_month = date '{month}') "
+            f"select count(*) from ((from project except all select {columns} from closed) "
+            f"union all (select {columns} from closed except all from project))"
+        ).fetchone()
+    return seconds, row[0] if row else -1
+
+
+def growth(settings: Settings, month: date, repetitions: int) -> float:
+    """Return the seconds of a month's query with all earlier months in the table, over those with the month before alone."""
+    compiled = settings.warehouse.parent / "target" / "compiled"
+    (path,) = compiled.glob(f"**/int_customer_months_{month_text(month)}.sql")
+    catalog = settings.warehouse.stem
+    query = path.read_text(encoding="utf-8")
+    state = f'"{catalog}"."core"."int_customer_months"'
+    ratios = []
+    with _beside(settings) as connection:
+        connection.execute(f"create table month_before as from {state} where snapshot_month = date '{add_months(month, -1)}'")
+        for _ in range(repetitions):
+            all_months, one_month = (
+                _timed(connection, f"create or replace table closed as {text}")
+                for text in (query, query.replace(state, "month_before"))
+            )
+            ratios.append(all_months / one_month)
+    return statistics.median(ratios)
+
+
+def _timed(connection: duckdb.DuckDBPyConnection, query: str) -> float:
+    started = time.perf_counter()
+    connection.execute(query)
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _beside(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to a file of its own that reads the warehouse, with the project's settings."""
+    scratch = settings.warehouse.parent / "beside.duckdb"
     scratch.unlink(missing_ok=True)
     with duckdb.connect(str(scratch)) as connection:
         connection.execute(
             f"set TimeZone = 'UTC'; set enable_progress_bar = false; set threads = {settings.threads}; "
             f"set memory_limit = '{settings.memory_limit}'; set preserve_insertion_order = false"
         )
-        connection.execute(f"attach '{settings.warehouse}' as warehouse (read_only)")
-        started = time.perf_counter()
-        connection.execute(f"create table closed as {by_hand_sql(settings, month, first)}")
-        seconds = time.perf_counter() - started
-        columns = ", ".join(row[0] for row in connection.execute("describe closed").fetchall())
-        row = connection.execute(
-            f"with project as (select {columns} from warehouse.core.int_customer_months where snapshot_month = date '{month}') "
-            f"select count(*) from ((from project except all select {columns} from closed) "
-            f"union all (select {columns} from closed except all from project))"
-        ).fetchone()
+        connection.execute(f"attach '{settings.warehouse}' (read_only)")
+        yield connection
     scratch.unlink()
-    return seconds, row[0] if row else -1
 
 
 def measure(home: Path, profiles: int, months: int, checkpoints: list[int], repetitions: int) -> dict[str, Any]:
@@ -187,6 +219,7 @@ def measure(home: Path, profiles: int, months: int, checkpoints: list[int], repe
         month = add_months(first, checkpoint - 1)
         figures[f"month_{checkpoint}"] = _compare(settings, month, first, repetitions)
         closed = checkpoint
+    figures["all_months_to_one_month"] = growth(settings, month, repetitions)
     figures["first_build_seconds"] = build_seconds
     figures["bytes_on_disk"] = settings.warehouse.stat().st_size
     return figures
