@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +179,13 @@ def _close(
                 target_path=invocation.target_path,
                 project=invocation.project,
             )
-        _show_last_batch(invocation)
 
     try:
-        seen = list(DbtEventIterator(events(), invocation).fetch_row_counts().fetch_column_metadata())
+        counted = list(DbtEventIterator(events(), invocation).fetch_row_counts())
+        seen: list[Any] = []
+        # dbt keeps the SQL of a microbatch model by month, where Dagster finds no lineage.
+        for by_month, group in groupby(counted, key=lambda event: _is_microbatch(invocation, event)):
+            seen += DbtEventIterator(group, invocation).fetch_column_metadata(with_column_lineage=not by_month)
     finally:
         _release(invocation)
     if invocation.process.returncode != 0:
@@ -193,10 +197,10 @@ def _close(
     shutil.rmtree(invocation.target_path, ignore_errors=True)
 
 
-def _show_last_batch(invocation: DbtCliInvocation) -> None:
-    """Let the last month's SQL of a microbatch model stand for the model, where Dagster looks for its column lineage."""
-    for batch in sorted(invocation.target_path.glob("compiled/**/*_[0-9]*-[0-9]*.sql")):
-        shutil.copyfile(batch, batch.parent.with_suffix(".sql"))
+def _is_microbatch(invocation: DbtCliInvocation, event: Any) -> bool:
+    unique_id = event.metadata["unique_id"].text if "unique_id" in event.metadata else ""
+    node = invocation.manifest["nodes"].get(unique_id, {})
+    return bool(node.get("config", {}).get("incremental_strategy") == "microbatch")
 
 
 def _release(invocation: DbtCliInvocation) -> None:
