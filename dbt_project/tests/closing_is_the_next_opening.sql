@@ -1,7 +1,14 @@
--- What: the closing of a month is the opening of the next, for every source, status and scope.
 -- Why: profiles must not appear or vanish between two closes.
 -- Returns rows when the two levels differ.
-{{ config(meta={'dagster': {'ref': {'name': 'flows_monthly'}}}) }}
+{{
+    config(
+        meta={
+            'dagster': {'ref': {'name': 'flows_monthly'}},
+            'description': 'The closing of a month is the opening of the next, for every source, status and scope.',
+        }
+    )
+}}
+
 with levels as (
 
     select

@@ -1,7 +1,14 @@
--- What: opening + inflows - outflows = closing, for every month, source, status and scope.
 -- Why: a bathtub whose level does not follow from its tap and its drain counts somebody twice or loses somebody.
 -- Returns rows when a bridge does not close.
-{{ config(meta={'dagster': {'ref': {'name': 'flows_monthly'}}}) }}
+{{
+    config(
+        meta={
+            'dagster': {'ref': {'name': 'flows_monthly'}},
+            'description': 'Opening + inflows - outflows = closing, for every month, source, status and scope.',
+        }
+    )
+}}
+
 select
     snapshot_month,
     source,

@@ -1,7 +1,14 @@
--- What: each mart counts every profile of the base, once, in its segment: per source, status and registration.
 -- Why: a mart that loses or doubles profiles gives rates of something else.
 -- Returns rows when a mart's denominator is not the number of profiles at the close.
-{{ config(meta={'dagster': {'ref': {'name': 'status_monthly'}}}) }}
+{{
+    config(
+        meta={
+            'dagster': {'ref': {'name': 'status_monthly'}},
+            'description': 'Each mart counts every profile of the base, once, in its segment: per source, status and registration.',
+        }
+    )
+}}
+
 with base as (
 
     select

@@ -1,8 +1,14 @@
--- What: the whole base in the overview is the sum of its sources, its customers plus its prospects, and the closing of the
---       flows; its new profiles are those that the flows saw enter.
 -- Why: two marts that tell two levels of one base are worse than none.
 -- Returns rows when they differ.
-{{ config(meta={'dagster': {'ref': {'name': 'base_overview_monthly'}}}) }}
+{{
+    config(
+        meta={
+            'dagster': {'ref': {'name': 'base_overview_monthly'}},
+            'description': 'The whole base in the overview is the sum of its sources, its customers plus its prospects, and the closing of the flows; its new profiles are those that the flows saw enter.',
+        }
+    )
+}}
+
 with overview as (
 
     select

@@ -1,8 +1,14 @@
--- What: nobody is filled, opted in, new or converted who is not in the base; `any` lies between the largest channel and
---       the sum of them.
 -- Why: a rate above 100 %, or a person counted twice, is the first thing a reader sees.
 -- Returns rows when a part exceeds its whole.
-{{ config(meta={'dagster': {'ref': {'name': 'optin_rate_monthly'}}}) }}
+{{
+    config(
+        meta={
+            'dagster': {'ref': {'name': 'optin_rate_monthly'}},
+            'description': 'Nobody is filled, opted in, new or converted who is not in the base; `any` lies between the largest channel and the sum of them.',
+        }
+    )
+}}
+
 with channels as (
 
     select
