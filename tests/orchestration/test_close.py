@@ -12,6 +12,7 @@ import duckdb
 import pytest
 from dagster import (
     AssetCheckEvaluation,
+    AssetKey,
     AssetsDefinition,
     DagsterEvent,
     DagsterEventType,
@@ -269,3 +270,24 @@ def test_months_without_a_base_fail_at_once(closed: Home, home: Home) -> None:
     assert _failure(result) == "No month from 2024-01 to 2024-04 has an activity in the raw files."
     assert _retries(result) == []
     assert not home.warehouse.exists()
+
+
+@pytest.mark.slow
+def test_a_run_of_some_models_closes_no_month(closed: Home) -> None:
+    with duckdb.connect(str(closed.warehouse)) as con:
+        con.execute("delete from ops.closed_months where snapshot_month = ?", [LAST])
+    settings = load_settings()
+    step = model_assets(settings, ensure_manifest(settings), monthly_partitions(settings))
+    dbt = DbtCliResource(project_dir=str(DBT_PROJECT_DIR), dbt_executable=DBT)
+    with DagsterInstance.ephemeral() as instance:
+        result = materialize(
+            [step],
+            instance=instance,
+            selection=[AssetKey(["marts", "status_monthly"])],
+            tags=dict(partition_range([LAST, LAST])),
+            resources={"dbt": dbt},
+            raise_on_error=False,
+        )
+    assert result.success
+    with duckdb.connect(str(closed.warehouse), read_only=True) as con:
+        assert con.execute("select max(snapshot_month) < ? from ops.closed_months", [LAST]).fetchone() == (True,)
