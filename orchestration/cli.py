@@ -78,7 +78,10 @@ def _build(settings: Settings, first: date | None, last: date | None, verbose: b
         log.info("Nothing to close: %s.", reason)
         return
     log.info("Closing %s", _span(months))
-    run_close(settings, months, verbose)
+    # Dagster takes seconds to import; a build with nothing to close does without it.
+    from orchestration.run import close_through_dagster
+
+    close_through_dagster(settings, months, verbose)
     log.info("Closed %s in %s.", _span(months), duration(time.monotonic() - started))
     _show_result(settings)
 
@@ -87,13 +90,6 @@ def _span(months: list[date]) -> str:
     if len(months) == 1:
         return month_text(months[0])
     return f"{len(months)} months, {month_text(months[0])} to {month_text(months[-1])}"
-
-
-def run_close(settings: Settings, months: list[date], verbose: bool = False) -> None:
-    """Close months through Dagster, whose page then shows the run."""
-    from orchestration.run import close_through_dagster
-
-    close_through_dagster(settings, months, verbose)
 
 
 def _show_result(settings: Settings) -> None:

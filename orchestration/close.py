@@ -56,8 +56,10 @@ def read_state(warehouse: Path) -> WarehouseState:
 
 def first_month(variables: Vars, state: WarehouseState) -> date | None:
     """Return the first month of the base: the first one closed; before any close the var, but no month without an activity."""
-    if state.first_month is None or state.closed:
-        return state.closed[0] if state.closed else None
+    if state.closed:
+        return state.closed[0]
+    if state.first_month is None:
+        return None
     return max(state.first_month, variables.first_month or state.first_month)
 
 
@@ -140,6 +142,6 @@ def record_closed(warehouse: Path, months: Sequence[date], closed_at: datetime, 
         )
 
 
-def plan_for(settings: Settings, now: datetime, first: date | None = None, last: date | None = None) -> list[date]:
-    """Return the months to close in the configured warehouse; see `plan`."""
-    return plan(settings.vars, read_state(settings.warehouse), now, first, last)
+def open_months(settings: Settings, now: datetime) -> list[date]:
+    """Return the months of the configured warehouse that can be closed and are not."""
+    return plan(settings.vars, read_state(settings.warehouse), now)

@@ -21,8 +21,6 @@ from orchestration.warehouse import Report, working_copy
 
 DBT = str(Path(sys.executable).with_name("dbt"))
 SOURCES = ("*.yml", "models/**/*", "macros/**/*", "seeds/**/*", "snapshots/**/*", "tests/**/*")
-
-
 PASSING_ERRORS = ("IO Error", "Out of Memory", "Connection Error", "Interrupt")
 
 
@@ -74,11 +72,16 @@ def ensure_manifest(settings: Settings) -> Path:
     target = target_dir()
     manifest, key_file = target / "manifest.json", target / "manifest.key"
     key = _project_key(settings)
-    if manifest.exists() and key_file.exists() and key_file.read_text(encoding="utf-8") == key:
+
+    def fits() -> bool:
+        return manifest.exists() and key_file.exists() and key_file.read_text(encoding="utf-8") == key
+
+    if fits():
         return manifest
     target.mkdir(parents=True, exist_ok=True)
     with FileLock(target / "manifest.lock"):
-        if not (manifest.exists() and key_file.exists() and key_file.read_text(encoding="utf-8") == key):
+        # Another process may have parsed it in the meantime.
+        if not fits():
             _parse(settings)
             key_file.write_text(key, encoding="utf-8")
     return manifest

@@ -1,6 +1,5 @@
 {# Incremental strategy `replace_months`: the months of the run are deleted and inserted anew, empty ones too. #}
 {% macro get_incremental_replace_months_sql(arg_dict) -%}
-    {%- set months = months_of_run() -%}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
     delete from {{ arg_dict['target_relation'] }}
     where {{ in_months_of_run() }};
