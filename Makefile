@@ -47,7 +47,7 @@ setup: $(VENV)/.dev ## Install everything into .venv, development tools included
 test: $(VENV)/.dev ## Run the tests (PYTEST_ARGS="-k retention")
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-test-slow: $(VENV)/.dev ## Run the tests too long for `make test` (SLOW="slow or engines" chooses)
+test-slow: $(VENV)/.engines ## Run the tests too long for `make test` (SLOW="slow or engines" chooses)
 	@$(PY) -m pytest -m '$(SLOW)' $(PYTEST_ARGS) || { code=$$?; \
 		if [ $$code -eq 5 ]; then echo "No test is marked: $(SLOW)."; else exit $$code; fi; }
 
@@ -65,12 +65,15 @@ format: $(VENV)/.dev ## Format Python, repair what the linters can repair
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/sqlfluff fix --quiet --disable-progress-bar $(SQL)
 
-bench: $(VENV)/.base ## Run the measured comparisons
+bench: $(VENV)/.engines ## Run the measured comparisons
 	@$(RUN) benchmarks $(BENCH_ARGS)
 
 lock: $(VENV)/.dev ## Write requirements/*.lock anew from pyproject.toml (LOCK_ARGS=--upgrade)
 	$(VENV)/bin/uv pip compile pyproject.toml -o requirements/base.lock $(COMPILE)
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev -c requirements/base.lock -o requirements/dev.lock $(COMPILE)
+	$(VENV)/bin/uv pip compile pyproject.toml --extra spark --group dev --group bench -c requirements/dev.lock \
+		-o requirements/engines.lock $(COMPILE)
+	$(VENV)/bin/uv pip compile --group bigquery -o requirements/bigquery.lock $(COMPILE)
 
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command 'make lock' $(LOCK_ARGS)
@@ -115,8 +118,13 @@ $(VENV)/.base: requirements/base.lock | $(PY)
 	@$(SYNC) $<
 	@touch $@
 
-# dev.lock holds all of base.lock in the same versions, so one .venv serves both.
+# dev.lock holds all of base.lock in the same versions, and engines.lock all of dev.lock, so one .venv serves all.
 $(VENV)/.dev: requirements/dev.lock | $(PY)
 	@echo "Installing the packages of $< (once; under a minute on most machines)"
 	@$(SYNC) $<
 	@touch $(VENV)/.base $@
+
+$(VENV)/.engines: requirements/engines.lock | $(PY)
+	@echo "Installing the packages of $<, Spark among them (once; a minute or two on most machines)"
+	@$(SYNC) $<
+	@touch $(VENV)/.base $(VENV)/.dev $@
