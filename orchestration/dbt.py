@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,8 +94,15 @@ def ensure_manifest(settings: Settings) -> Path:
         # Another process may have parsed it in the meantime.
         if not fits():
             _parse(settings)
+            # Other dbt commands write theirs over `partial_parse.msgpack`; a close would parse the whole project again.
+            shutil.copyfile(target / "partial_parse.msgpack", _parsed_project(target))
             (target / "manifest.key").write_text(key, encoding="utf-8")
     return manifest
+
+
+def _parsed_project(target: Path) -> Path:
+    """Return the file from which a close takes the parsed project."""
+    return target / "manifest.msgpack"
 
 
 def manifest_key() -> str:
@@ -172,7 +180,7 @@ def run_dbt(args: Sequence[str], artefacts: Path, see: Callable[[Mapping[str, An
                     *(text for name, place in places.items() for text in (f"--{name}", str(place))),
                     # What `ensure_manifest` parsed serves each run; nothing reads the manifest that a run would write.
                     "--partial-parse-file-path",
-                    str(target_dir() / "partial_parse.msgpack"),
+                    str(_parsed_project(target_dir())),
                     "--no-write-json",
                     "--no-use-colors",
                     "--log-format-file",
