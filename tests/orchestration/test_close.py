@@ -24,17 +24,16 @@ from dagster import (
     TableSchema,
     materialize,
 )
-from dagster_dbt import DbtCliResource
 
 from orchestration import assets, raw
 from orchestration.assets import model_assets, raw_assets
 from orchestration.close import CloseError
-from orchestration.dbt import DBT, ensure_manifest
+from orchestration.dbt import ensure_manifest
 from orchestration.ingest import ingest
 from orchestration.jobs import partition_range
 from orchestration.partitions import monthly_partitions
 from orchestration.run import close_through_dagster
-from orchestration.settings import DBT_PROJECT_DIR, load_settings
+from orchestration.settings import load_settings
 from orchestration.warehouse import building_dir
 from tests.orchestration.conftest import MONTHS, Built, Home, write_base
 
@@ -180,10 +179,10 @@ def _failed_checks(events: list[DagsterEvent]) -> set[str]:
 # ---- steps on their own ----------------------------------------------------------------------------------------------
 
 
-def _materialize(step: AssetsDefinition, **more: Any) -> ExecuteInProcessResult:
+def _materialize(step: AssetsDefinition) -> ExecuteInProcessResult:
     months = dict(partition_range([FIRST, LAST]))
     with DagsterInstance.ephemeral() as instance:
-        return materialize([step], instance=instance, tags=months, raise_on_error=False, **more)
+        return materialize([step], instance=instance, tags=months, raise_on_error=False)
 
 
 def _ingest(home: Home) -> ExecuteInProcessResult:
@@ -265,8 +264,7 @@ def test_a_disturbance_that_stays_fails_after_the_third_time(home: Home, monkeyp
 def test_months_without_a_base_fail_at_once(closed: Home, home: Home) -> None:
     settings = home.settings(BATHTUB_VARS="{first_month: 2024-01}")
     step = model_assets(settings, ensure_manifest(load_settings()), monthly_partitions(settings))
-    dbt = DbtCliResource(project_dir=str(DBT_PROJECT_DIR), dbt_executable=DBT)
-    result = _materialize(step, resources={"dbt": dbt})
+    result = _materialize(step)
     assert _failure(result) == "No month from 2024-01 to 2024-04 has an activity in the raw files."
     assert _retries(result) == []
     assert not home.warehouse.exists()
@@ -278,14 +276,12 @@ def test_a_run_of_some_models_closes_no_month(closed: Home) -> None:
         con.execute("delete from ops.closed_months where snapshot_month = ?", [LAST])
     settings = load_settings()
     step = model_assets(settings, ensure_manifest(settings), monthly_partitions(settings))
-    dbt = DbtCliResource(project_dir=str(DBT_PROJECT_DIR), dbt_executable=DBT)
     with DagsterInstance.ephemeral() as instance:
         result = materialize(
             [step],
             instance=instance,
             selection=[AssetKey(["marts", "status_monthly"])],
             tags=dict(partition_range([LAST, LAST])),
-            resources={"dbt": dbt},
             raise_on_error=False,
         )
     assert result.success

@@ -50,7 +50,8 @@ def parses(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def run(command: list[str], **_: object) -> Any:
         commands.append(command)
-        (target_dir() / "manifest.json").write_text("{}", encoding="utf-8")
+        for name in ("manifest.json", "partial_parse.msgpack"):
+            (target_dir() / name).write_text("{}", encoding="utf-8")
         return type("Done", (), {"returncode": 0})
 
     monkeypatch.setattr("orchestration.dbt.subprocess.run", run)
