@@ -53,6 +53,8 @@ con.execute("update t set i = 7")
 print("open", flush=True)
 sys.stdin.readline()
 """
+# What stays beside a warehouse.
+KEPT = {"bathtub.duckdb", "bathtub.duckdb.lock", "bathtub.duckdb.months"}
 READER = """
 import sys
 from pathlib import Path
@@ -161,7 +163,7 @@ def test_the_next_writer_starts_from_the_published_file(base: Home) -> None:
 def test_nothing_of_the_work_stays_after_a_publish(base: Home) -> None:
     with writing(base.settings(), "test") as copy:
         _add_one(copy)
-    assert _files(base) == {base.warehouse.name, base.warehouse.name + ".lock"}
+    assert _files(base) == KEPT
 
 
 def test_the_copy_has_the_same_catalog_name(base: Home) -> None:
@@ -179,7 +181,7 @@ def test_rows_still_in_the_copys_log_are_published(base: Home) -> None:
         assert base.run("-c", code, str(copy)).returncode == 0
         assert copy.with_name(copy.name + ".wal").stat().st_size > 0
     assert _number(base) == 7
-    assert _files(base) == {base.warehouse.name, base.warehouse.name + ".lock"}
+    assert _files(base) == KEPT
 
 
 def test_a_folder_that_cannot_be_written_is_named(home: Home) -> None:
@@ -290,7 +292,7 @@ def test_a_killed_writer_leaves_the_file_and_the_next_one_works(base: Home) -> N
     with writing(base.settings(BATHTUB_LOCK_WAIT_SECONDS="0"), "test") as copy:
         _add_one(copy)
     assert _number(base) == 2
-    assert _files(base) == {base.warehouse.name, base.warehouse.name + ".lock"}
+    assert _files(base) == KEPT
 
 
 def test_a_file_open_for_writing_in_another_program_is_busy(base: Home) -> None:
