@@ -93,6 +93,17 @@ def test_close_writes_one_file_and_touches_no_other(closed: Path) -> None:
         assert _orders(connection) == [(FIRST, 0), (SECOND, 0), (THIRD, 3)]
 
 
+def test_profiles_are_computed_once_for_several_months_and_in_place_for_one(closed: Path) -> None:
+    kind = "select table_type from information_schema.tables where table_name = 'int_profiles'"
+    assert query(closed, kind) == [("BASE TABLE",)]
+    close(closed, THIRD, THIRD, WORDS, with_tests=False)
+    assert query(closed, kind) == [("VIEW",)]
+    rows = closed_tables(closed, STATE)
+    close(closed, SECOND, THIRD, WORDS, with_tests=False)
+    assert query(closed, kind) == [("BASE TABLE",)]
+    assert closed_tables(closed, STATE) == rows
+
+
 def test_month_closed_again_is_a_new_file_and_early_readers_keep_the_old(closed: Path) -> None:
     before = _files(closed)
     with _reader(closed) as early:
