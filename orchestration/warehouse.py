@@ -159,8 +159,8 @@ def _require_month_files(warehouse: Path, named: set[str]) -> None:
     missing = month_files.missing_files(warehouse, named)
     if missing:
         raise WarehouseError(
-            f"{month_files.months_dir(warehouse)} lacks {len(missing)} of the {len(named)} files of closed months that {warehouse} "
-            f"names, first {missing[0]}; put that folder back beside the warehouse, from where it was or from a backup."
+            f"{month_files.months_dir(warehouse)} lacks {len(missing)} of the {len(named)} files of closed months that "
+            f"{warehouse} names, first {missing[0]}; put that folder back beside the warehouse, from where it was or a backup."
         )
 
 
