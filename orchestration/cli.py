@@ -19,7 +19,7 @@ from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
 from orchestration.raw import refresh_raw
 from orchestration.settings import PROJECT_ROOT, ConfigurationError, Settings, load_settings
-from orchestration.warehouse import WarehouseError, reading
+from orchestration.warehouse import WarehouseError, reading, settle
 
 log = logging.getLogger("bathtub")
 
@@ -59,6 +59,7 @@ def build(first: date | None, last: date | None, verbose: bool) -> None:
 
 def _build(settings: Settings, first: date | None, last: date | None, verbose: bool) -> None:
     started = time.monotonic()
+    settle(settings, log.info)
     state = read_state(settings.warehouse)
     if state.closed and not plan(settings.vars, state, datetime.now(UTC), first, last):
         log.info("Nothing to close: %s is closed up to %s.", settings.warehouse, month_text(state.closed[-1]))
