@@ -171,16 +171,52 @@ def _start(launch: _Launcher, port: int, workers: int, cores: int, memory: str, 
 
     master_port, master_ui = _free_port(), _free_port()
     master = f"spark://{HOST}:{master_port}"
-    launch("master", "spark-class", "org.apache.spark.deploy.master.Master",
-           "--host", HOST, "--port", str(master_port), "--webui-port", str(master_ui))  # fmt: skip
+    launch(
+        "master",
+        "spark-class",
+        "org.apache.spark.deploy.master.Master",
+        "--host",
+        HOST,
+        "--port",
+        str(master_port),
+        "--webui-port",
+        str(master_ui),
+    )
     _wait(folder, "the master", lambda: _get(f"http://{HOST}:{master_ui}/json/"))
     for number in range(1, workers + 1):
-        launch(f"worker-{number}", "spark-class", "org.apache.spark.deploy.worker.Worker", "--host", HOST,
-               "--cores", str(cores), "--memory", memory, "--work-dir", str(folder / "work" / str(number)),
-               "--webui-port", str(_free_port()), master)  # fmt: skip
-    launch("thrift", "spark-submit", "--master", master, "--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
-           "--name", "bathtub", "spark-internal", "--hiveconf", f"hive.server2.thrift.bind.host={HOST}",
-           "--hiveconf", f"hive.server2.thrift.port={port}", "--hiveconf", "hive.server2.authentication=NOSASL")  # fmt: skip
+        launch(
+            f"worker-{number}",
+            "spark-class",
+            "org.apache.spark.deploy.worker.Worker",
+            "--host",
+            HOST,
+            "--cores",
+            str(cores),
+            "--memory",
+            memory,
+            "--work-dir",
+            str(folder / "work" / str(number)),
+            "--webui-port",
+            str(_free_port()),
+            master,
+        )
+    launch(
+        "thrift",
+        "spark-submit",
+        "--master",
+        master,
+        "--class",
+        "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
+        "--name",
+        "bathtub",
+        "spark-internal",
+        "--hiveconf",
+        f"hive.server2.thrift.bind.host={HOST}",
+        "--hiveconf",
+        f"hive.server2.thrift.port={port}",
+        "--hiveconf",
+        "hive.server2.authentication=NOSASL",
+    )
     driver_ui = f"http://{HOST}:{settings['spark.ui.port']}"
     application = _wait(folder, "the Thrift server", lambda: _application(driver_ui, port))
     cluster = Cluster(folder, HOST, port, master, driver_ui, application, _pids(folder))
