@@ -41,6 +41,7 @@ def _page(folder: Path, batched: bool) -> tuple[Any, ...]:
         run = materialize([tub], instance=instance, tags=tags)
         assert run.success
         records = instance.fetch_materializations(key, limit=10).records
+        storage = instance.event_log_storage
         latest = instance.get_latest_materialization_event(key)
         assert latest is not None
         logged = [entry.dagster_event.event_type_value for entry in instance.all_logs(run.run_id) if entry.dagster_event]
@@ -49,11 +50,7 @@ def _page(folder: Path, batched: bool) -> tuple[Any, ...]:
             [(record.partition_key, record.asset_materialization and record.asset_materialization.tags) for record in records],
             instance.get_materialized_partitions(key),
             latest.asset_materialization and latest.asset_materialization.partition,
-            sorted(
-                instance.event_log_storage.get_latest_tags_by_partition(
-                    key, DagsterEventType.ASSET_MATERIALIZATION, ["level"]
-                ).items()
-            ),
+            sorted(storage.get_latest_tags_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION, ["level"]).items()),
         )
 
 
