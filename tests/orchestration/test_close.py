@@ -138,14 +138,33 @@ def _rows(warehouse: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {name: con.execute(f"from {name} order by all").fetchall() for (name,) in tables}
 
 
+def _lineage(events: list[DagsterEvent]) -> dict[str, Mapping[str, Any]]:
+    found = {asset: metadata.get("dagster/column_lineage") for asset, metadata in _metadata(events).items()}
+    return {asset: lineage.deps_by_column for asset, lineage in found.items() if lineage is not None}
+
+
 @pytest.mark.slow
-def test_closing_again_gives_the_same_rows(closed: Home, definitions: Definitions) -> None:
+def test_closing_again_gives_the_same_rows_and_the_lineage_that_was_kept(
+    closed: Home, definitions: Definitions, events: list[DagsterEvent]
+) -> None:
     before = _rows(closed.warehouse)
     with duckdb.connect(str(closed.warehouse)) as con:
         con.execute("update marts.flows_monthly set n_profiles = n_profiles + 1 where snapshot_month >= '2024-03-01'")
     assert _rows(closed.warehouse) != before
+    first = _lineage(events)
+    assert first
+    kept = closed.dbt_target / "column_lineage.json"
+    # The second close takes it from there instead of finding it anew.
+    found = kept.read_text(encoding="utf-8")
+    kept.write_text(found.replace('"snapshot_month"', '"snapshot_month_as_kept"'), encoding="utf-8")
     close_through_dagster(load_settings(), [date(2024, 3, 1), LAST], verbose=False)
+    kept.write_text(found, encoding="utf-8")
     assert _rows(closed.warehouse) == before
+    with DagsterInstance.get() as instance:
+        (run,) = instance.get_runs()
+        again = _lineage([e.dagster_event for e in instance.all_logs(run.run_id) if e.dagster_event is not None])
+    assert again.keys() == first.keys()
+    assert all("snapshot_month_as_kept" in again[mart] for mart in first if mart.startswith("marts/"))
 
 
 def test_a_failing_test_leaves_the_warehouse_as_it_was_and_is_named(closed: Home, definitions: Definitions) -> None:
