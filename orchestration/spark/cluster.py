@@ -123,11 +123,14 @@ def start(
         The cluster; the one that runs in the folder already, if there is one.
 
     Raises:
-        SparkClusterError: there is no Java, no PySpark, the port is taken, or a process ended or did not get ready in time.
+        SparkClusterError: a size is none, there is no Java, no PySpark, the port is taken, or a process ended or did not get ready in time.
     """
     folder = folder.resolve()
     with suppress(SparkClusterError):
         return running(folder)
+    for size in (memory, driver_memory):
+        if not re.fullmatch(r"[1-9]\d*[mg]", size):
+            raise SparkClusterError(f"Memory {size!r} of the Spark cluster; allowed: a size such as 2g or 1500m.")
     spark_home = _spark_home()
     java = _java()
     # What an earlier cluster left behind when one of its processes died.

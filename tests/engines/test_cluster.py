@@ -63,6 +63,12 @@ def test_a_port_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path
             start(tmp_path / "cluster", port=port)
 
 
+@pytest.mark.parametrize("memory", ["", "2", "2 GB", "much"])
+def test_a_size_that_is_none_is_refused(tmp_path: Path, memory: str) -> None:
+    with pytest.raises(SparkClusterError, match=r"allowed: a size such as 2g or 1500m"):
+        start(tmp_path / "cluster", memory=memory)
+
+
 def test_no_cluster_is_said_with_the_command_that_starts_one(tmp_path: Path) -> None:
     with pytest.raises(SparkClusterError, match="start one with: make spark-up"):
         running(tmp_path)
