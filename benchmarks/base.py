@@ -13,7 +13,6 @@ import duckdb
 
 from orchestration.demo import generate
 from orchestration.months import add_months
-from orchestration.settings import Settings, load_settings
 
 LAST_MONTH = date(2026, 10, 1)
 
@@ -61,9 +60,10 @@ class Base:
     def rows(self) -> dict[str, int]:
         """Rows of each raw table."""
         counts = {}
-        for table, files in self.files.items():
-            counted = duckdb.execute(f"select sum(num_rows)::bigint from parquet_file_metadata('{files}')").fetchone()
-            counts[table] = int(counted[0]) if counted else 0
+        with duckdb.connect() as connection:
+            for table, files in self.files.items():
+                counted = connection.execute(f"select sum(num_rows)::bigint from parquet_file_metadata('{files}')").fetchall()
+                counts[table] = int(counted[0][0])
         return counts
 
     @property
@@ -85,8 +85,6 @@ class Base:
             "BATHTUB_WAREHOUSE": str(warehouse),
             "BATHTUB_VARS": f'{{"first_month": "{first_month:%Y-%m}"}}',
             "DAGSTER_HOME": str(warehouse.parent / "dagster"),
+            # The manifest holds the warehouse's path: contenders that take turns must not parse for each other.
+            "DBT_TARGET_PATH": str(warehouse.parent / "target"),
         }
-
-    def settings(self, warehouse: Path, first_month: date) -> Settings:
-        """Return the same as settings of the project."""
-        return load_settings(self.environment(warehouse, first_month))

@@ -18,6 +18,11 @@ from orchestration.settings import Settings
 HERE = Path(__file__).parent
 # What the single pass over all months keeps in memory at once: rows of customer id × month.
 ROWS_PER_PART = 12_000_000
+STATE_COLUMNS = (
+    "snapshot_month", "as_of_date", "customer_id", "source", "status", "movement", "last_activity_type", "last_act_type",
+    "opening_source", "opening_status", "is_in_base", "is_active", "opening_is_active", "created_date", "first_trace_date",
+    "first_order_date", "last_activity_date", "last_act_at",
+)  # fmt: skip
 
 
 class ByHand:
@@ -29,6 +34,12 @@ class ByHand:
         self._channels = [f"{channel}_opt_{kind}_at" for channel in self._words.channels for kind in ("in", "out")]
         self._fields = [field.name for field in self._words.profile_fields]
         self._files = base.files
+
+    @property
+    def state_columns(self) -> list[str]:
+        """Columns of the state, in one order, that are compared."""
+        flags = [f"has_{name}" for name in self._fields]
+        return [*STATE_COLUMNS, *flags, *self._channels]
 
     @contextmanager
     def connect(self, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -44,8 +55,8 @@ class ByHand:
 
     def month_sql(self, month: date, before: str, profiles: str = "", first_traces: str = "") -> str:
         """Return the query of one month; `before` is a relation with the month before, the others replace their subqueries."""
-        start = "0001-01-01 00:00:00" if month == self.first_month else self._start_of(month)
-        spans = {"start": start, "end": self._start_of(add_months(month, 1))}
+        start = "0001-01-01 00:00:00" if month == self.first_month else self.start_of(month)
+        spans = {"start": start, "end": self.start_of(add_months(month, 1))}
         return self._text(
             "close_month_by_hand.sql",
             profiles=profiles or self.profiles_sql(),
@@ -93,7 +104,7 @@ class ByHand:
 
     def all_months_sql(self, last: date, part: str) -> str:
         """Return the query of all months up to `last` in one pass, for the customer ids that `part` (a condition) chooses."""
-        end = self._start_of(add_months(last, 1))
+        end = self.start_of(add_months(last, 1))
         return self._text(
             "all_months_by_hand.sql",
             part=part,
@@ -155,7 +166,7 @@ class ByHand:
             for name in self._fields
         )
 
-    def _start_of(self, month: date) -> str:
+    def start_of(self, month: date) -> str:
         """Return the instant at which a month begins, as UTC."""
         return f"{closable_from(add_months(month, -1), self._words.zone, 0):%Y-%m-%d %H:%M:%S}"
 
@@ -172,8 +183,8 @@ def seconds(connection: duckdb.DuckDBPyConnection, statements: str) -> float:
 
 
 def rows_that_differ(connection: duckdb.DuckDBPyConnection, one: str, other: str, without: Sequence[str] = ()) -> int:
-    """Return how many rows only one of two relations has, in the columns of `one` but for those `without`."""
-    described = connection.execute(f"describe select * from {one}").fetchall()
+    """Return how many rows only one of two relations has, in the columns of `other` but for those `without`."""
+    described = connection.execute(f"describe select * from {other}").fetchall()
     columns = ", ".join(row[0] for row in described if row[0] not in without)
     counted = connection.execute(
         f"select count(*) from ((select {columns} from {one} except all select {columns} from {other}) "

@@ -103,6 +103,8 @@ def as_json(lines: Sequence[Line], facts: dict[str, object]) -> dict[str, object
     """Return everything the table says, and every run behind it."""
     return {
         **facts,
-        "figures": [{**asdict(line), "median": line.median, "is_met": line.is_met} for line in lines if isinstance(line, Figure)],
+        "figures": [
+            {**asdict(line), "median": line.median, "is_met": line.is_met} for line in lines if isinstance(line, Figure)
+        ],
         "notes": [asdict(line) for line in lines if isinstance(line, Note)],
     }

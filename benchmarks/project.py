@@ -24,8 +24,8 @@ from orchestration.close import dbt_close_args, read_state, record_closed, recor
 from orchestration.dbt import DBT, environment
 from orchestration.months import add_months, month_text, months_between
 from orchestration.raw import refresh_raw
-from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT
-from orchestration.warehouse import writing
+from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, load_settings
+from orchestration.warehouse import reading, writing
 
 CODE = ("orchestration/**/*.py", "orchestration/**/*.sql", "dbt_project/*.yml", "dbt_project/m*/**/*", "dbt_project/seeds/*")
 Interval = tuple[float, float]
@@ -35,7 +35,7 @@ class BenchError(Exception):
     """A contender failed; the message says which and where its log is."""
 
 
-class _Discard(Exception):
+class _DiscardError(Exception):
     """Leaves the working copy unpublished, so that the next repetition closes the same open month."""
 
 
@@ -44,6 +44,7 @@ class Close:
     """One close by the models: when each of them ran in the engine, by schema and name, in seconds since the epoch."""
 
     intervals: Mapping[tuple[str, str], Interval]
+    wall_seconds: float
 
     @property
     def state_seconds(self) -> float:
@@ -125,16 +126,20 @@ def _resident(process: psutil.Process) -> int:
 class Project:
     """A warehouse of a base whose history begins with a month; it stays on disk for the next run of the same code."""
 
-    def __init__(self, base: Base, first_month: date) -> None:
+    def __init__(self, base: Base, first_month: date, name: str = "closed") -> None:
         self.base, self.first_month = base, first_month
-        self.home = base.home / f"from-{month_text(first_month)}"
+        self.home = base.home / f"{name}-from-{month_text(first_month)}"
         self.warehouse = self.home / "bathtub.duckdb"
         self._before = self.home / "before.duckdb"
         self._marker = self.home / "code.sha256"
-        self.settings = base.settings(self.warehouse, first_month)
+        self.environment = base.environment(self.warehouse, first_month)
+        self.settings = load_settings(self.environment)
 
     def prepare(self, closed: int) -> float:
-        """Bring the warehouse to `closed` months after a new ingest, or leave it when it is there; return the ingest's seconds."""
+        """Bring the warehouse to `closed` months after a new ingest, or leave it when it is there.
+
+        Return the seconds of the ingest, 0 without one.
+        """
         self.recover()
         months = months_between(self.first_month, add_months(self.first_month, closed - 1))
         if self._is_made_by_this_code() and list(read_state(self.warehouse).closed) == months:
@@ -153,27 +158,29 @@ class Project:
     def _is_made_by_this_code(self) -> bool:
         return self._marker.exists() and self._marker.read_text(encoding="utf-8") == _code_hash()
 
-    def _close(self, months: list[date]) -> None:
+    def _close(self, months: Sequence[date]) -> None:
         with writing(self.settings, "benchmark") as copy, environment(self.settings):
             record_first_month(copy, self.first_month)
             self._dbt(months)
             record_closed(copy, months, datetime.now(UTC), "benchmark")
 
-    def try_close(self, months: list[date], look: Callable[[Path], None] | None = None) -> Close:
+    def try_close(self, months: Sequence[date], look: Callable[[Path], None] | None = None) -> Close:
         """Close months in a working copy, without tests, show the copy to `look`, and leave the warehouse as it was."""
-        with suppress(_Discard), writing(self.settings, "benchmark") as copy, environment(self.settings):
+        with suppress(_DiscardError), writing(self.settings, "benchmark") as copy, environment(self.settings):
             record_first_month(copy, self.first_month)
             close = self._dbt(months)
             if look is not None:
                 look(copy)
-            raise _Discard
+            raise _DiscardError
         return close
 
-    def _dbt(self, months: list[date]) -> Close:
-        target = self.home / "target"
+    def _dbt(self, months: Sequence[date]) -> Close:
+        target = self.home / "target-engine"
         paths = {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(self.home)}
         command = [DBT, "--quiet", *dbt_close_args(months), "--exclude-resource-type", "test"]
+        started = time.perf_counter()
         done = subprocess.run(command, cwd=DBT_PROJECT_DIR, env={**os.environ, **paths}, check=False)
+        wall_seconds = time.perf_counter() - started
         if done.returncode != 0:
             raise BenchError(f"dbt failed; see {self.home / 'dbt.log'}.")
         nodes = _read(target / "manifest.json")["nodes"]
@@ -183,16 +190,17 @@ class Project:
                 (nodes[result["unique_id"]]["schema"], nodes[result["unique_id"]]["name"]): _executed(result)
                 for result in results
                 if result["unique_id"].startswith("model.")
-            }
+            },
+            wall_seconds,
         )
 
-    def command(self, *arguments: str) -> Run:
-        """Run `python -m orchestration build …` as a user does, measure it, and put the warehouse back as it was."""
+    def command(self, last: date) -> Run:
+        """Close up to a month with the whole command, as a user does, measure it, and put the warehouse back as it was."""
         # The command renames a new file over the warehouse; a second name keeps the one before.
         os.link(self.warehouse, self._before)
         try:
-            command = [sys.executable, "-m", "orchestration", "build", *arguments]
-            return run_command(command, self.base.environment(self.warehouse, self.first_month), self.home / "build.log")
+            command = [sys.executable, "-m", "orchestration", "build", "--to", month_text(last)]
+            return run_command(command, self.environment, self.home / "build.log")
         finally:
             self.recover()
 
@@ -203,9 +211,17 @@ class Project:
             self._before.replace(self.warehouse)
             self._before.unlink(missing_ok=True)
 
+    def profile_months(self) -> int:
+        """Return the rows of the closed months, one per customer id and month."""
+        with reading(self.warehouse) as connection:
+            return int(connection.execute("select count(*) from core.int_customer_months").fetchall()[0][0])
+
     def bytes_on_disk(self) -> int:
         """Return the bytes of the warehouse and of what belongs to it."""
-        return sum(path.stat().st_size for path in self.home.glob("bathtub*/**/*") if path.is_file()) + self.warehouse.stat().st_size
+        return (
+            sum(path.stat().st_size for path in self.home.glob("bathtub*/**/*") if path.is_file())
+            + self.warehouse.stat().st_size
+        )
 
 
 def _read(path: Path) -> Any:
