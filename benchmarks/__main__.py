@@ -24,6 +24,13 @@ def _parts(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     return chosen
 
 
+def _sizes(_: click.Context, __: click.Parameter, value: str | None) -> list[int]:
+    try:
+        return [int(size) for size in (value or "").split(",") if size.strip()]
+    except ValueError:
+        raise click.BadParameter(f"{value}; allowed: whole numbers separated by commas.") from None
+
+
 @click.command()
 @click.option("--profiles", default=200_000, show_default=True, help="How many people; 2000000 gives the published figures.")
 @click.option("--months", default=60, show_default=True, help="Months of history, 13 or more.")
@@ -33,6 +40,9 @@ def _parts(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--postgres-profiles", type=int, help="Size of the base for PostgreSQL, when loading all would take too long.")
 @click.option("--big-profiles", type=int, help="Size of the second base whose memory is measured. [default: 5 × --profiles]")
 @click.option("--big-months", default=12, show_default=True, help="Months of the second base, with a fifth of the events each.")
+@click.option(
+    "--spark-profiles", callback=_sizes, help="Sizes for Spark, separated by commas. [default: 1/4, 1/2, 1 of --profiles]"
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures, with every run, to a file.")
 @click.option(
     "--home",
@@ -49,6 +59,7 @@ def main(
     postgres_profiles: int | None,
     big_profiles: int | None,
     big_months: int,
+    spark_profiles: list[int],
     json_file: Path | None,
     home: Path,
 ) -> None:
@@ -58,12 +69,13 @@ def main(
     facts = machine()
     base = Base(home.resolve(), profiles, months)
     asked = Base(home.resolve(), postgres_profiles or profiles, months)
+    sizes = spark_profiles or [profiles // 4, profiles // 2, profiles]
     big = Base(home.resolve(), big_profiles or 5 * profiles, big_months, events_per_profile=10)
     lines: list[Line] = []
     try:
         for part in only:
             say(f"== {part}")
-            lines += _measure(part, base, asked, big, repetitions, first_build_repetitions)
+            lines += _measure(part, base, asked, big, sizes, repetitions, first_build_repetitions)
     except BenchError as error:
         raise click.ClickException(str(error)) from error
     finally:
@@ -76,11 +88,14 @@ def main(
         sys.exit(1)
 
 
-def _measure(part: str, base: Base, asked: Base, big: Base, repetitions: int, first_build_repetitions: int) -> list[Line]:
+def _measure(
+    part: str, base: Base, asked: Base, big: Base, sizes: list[int], repetitions: int, first_build_repetitions: int
+) -> list[Line]:
     # Each part imports what only it needs: PostgreSQL and Spark come with `make .venv/.engines`.
     from benchmarks import close, first_build, growth, memory, overhead, spark
 
-    (asked if part == "postgres" else base).make()
+    if part != "spark":
+        (asked if part == "postgres" else base).make()
     measures: dict[str, Callable[[], list[Line]]] = {
         "close": lambda: close.measure_close(base, repetitions),
         "postgres": lambda: close.measure_postgres(asked, repetitions),
@@ -88,7 +103,7 @@ def _measure(part: str, base: Base, asked: Base, big: Base, repetitions: int, fi
         "first_build": lambda: first_build.measure_first_build(base, first_build_repetitions),
         "memory": lambda: memory.measure_memory([base, big], repetitions),
         "overhead": lambda: overhead.measure_overhead(base, repetitions),
-        "spark": lambda: spark.measure_spark(base, repetitions),
+        "spark": lambda: spark.measure_spark(base.root, sizes, repetitions),
     }
     return measures[part]()
 
