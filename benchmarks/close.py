@@ -23,6 +23,8 @@ from orchestration.settings import PROJECT_ROOT
 MARTS = (
     "base_overview_monthly", "recency_monthly", "status_monthly", "fill_rate_monthly", "optin_rate_monthly", "flows_monthly",
 )  # fmt: skip
+# As the project writes its month files.
+AS_FILE = "format parquet, compression zstd, compression_level 1"
 NOT_BY_HAND = ("definition_version",)
 BEFORE = add_months(LAST_MONTH, -1)
 
@@ -44,7 +46,7 @@ class Exported:
         with duckdb.connect(str(warehouse), read_only=True) as connection:
             state = "core.int_customer_months"
             for month, path in ((BEFORE, self.before), (LAST_MONTH, self.closed)):
-                connection.execute(f"copy (from {state} where snapshot_month = date '{month}') to '{path}'")
+                connection.execute(f"copy (from {state} where snapshot_month = date '{month}') to '{path}' ({AS_FILE})")
             connection.execute(
                 f"copy (from marts.status_monthly where snapshot_month = date '{BEFORE}') to '{self.status_before}'"
             )
@@ -84,7 +86,7 @@ class Contest:
         """Close the month by hand, kept as the project keeps it: in a Parquet file or in a table."""
         out, query = self.base.home / "by_hand.parquet", self.by_hand.month_sql(LAST_MONTH, "before")
         if self.exported.keeps_files:
-            taken = seconds(connection, f"copy ({query}) to '{out}'")
+            taken = seconds(connection, f"copy ({query}) to '{out}' ({AS_FILE})")
             connection.execute(f"create or replace temp view closed as from '{out}'")
             return taken
         connection.execute("drop table if exists closed")

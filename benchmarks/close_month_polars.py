@@ -23,7 +23,7 @@ BLANK = r"\s*"
 def close_month(config: Mapping[str, Any]) -> float:
     """Close the month that `config` describes and return the seconds it took."""
     started = time.perf_counter()
-    _closed(config).sink_parquet(config["out"], compression="snappy", engine="streaming")
+    _closed(config).sink_parquet(config["out"], compression="zstd", compression_level=1, engine="streaming")
     return time.perf_counter() - started
 
 

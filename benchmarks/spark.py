@@ -51,7 +51,7 @@ def crossing(laptop: Cost, one: Cost, two: Cost, workers: int) -> float | None:
     Doubling the workers divides the part that grows by what going from one worker to two divided it by; the fixed part stays.
     """
     gain = max(one.per_million / two.per_million, 1.0)
-    per_million = one.per_million / workers ** math.log2(gain)
+    per_million = one.per_million / math.pow(workers, math.log2(gain))
     if per_million >= laptop.per_million:
         return None
     return max((two.fixed - laptop.fixed) / (laptop.per_million - per_million), 0.0)
