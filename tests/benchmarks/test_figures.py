@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("psutil", reason="The benchmarks need what `make .venv/.engines` installs.")
 
 from benchmarks.by_hand import rows_that_differ
-from benchmarks.figures import Figure, Note, as_json, ratios, table
+from benchmarks.figures import Figure, Line, Note, as_json, ratios, table
 from benchmarks.project import BenchError, run_command, union
 from benchmarks.spark import Cost, crossing
 
@@ -30,7 +30,7 @@ def test_a_figure_is_the_median_of_its_runs_and_meets_its_target_or_not() -> Non
 
 
 def test_the_table_says_part_range_and_verdict() -> None:
-    lines = [
+    lines: list[Line] = [
         Note("close", "200 customers"),
         Figure("close", "project to by hand", "times", (1.5, 1.25, 3.0), most=1.3),
         Figure("growth", "rows that differ", "rows", (0.0,), most=0),
@@ -43,7 +43,7 @@ def test_the_table_says_part_range_and_verdict() -> None:
         "GROWTH",
         "  rows that differ            0 rows    1 run               at most 0: met",
     ]
-    assert [figure["median"] for figure in as_json(lines, {})["figures"]] == [1.5, 0.0]
+    assert [figure["median"] for figure in as_json(lines, {"cores": 2})["figures"]] == [1.5, 0.0]
 
 
 @pytest.mark.parametrize(
