@@ -1,84 +1,28 @@
 -- The floor: one month closed by hand in one DuckDB query, for the default vars and a base loaded as initial history.
 -- Same rows and columns as core.int_customer_months (but for its constant definition_version). The names in braces are filled in by
--- benchmarks/close_month.py.
+-- benchmarks/by_hand.py.
 with profiles as (
-    select
-        customer_id,
-        coalesce(nullif(lower(trim(source)), ''), 'unknown') as source,
-        created_at,
-        cast(timezone('Europe/Paris', timezone('UTC', created_at)) as date) as created_date,
-        cast(timezone('Europe/Paris', timezone('UTC', deleted_at)) as date) as left_date,
-        coalesce(not regexp_full_match(first_name, '(?is)\s*(?:{placeholders})?\s*'), false) as has_first_name,
-        coalesce(not regexp_full_match(last_name, '(?is)\s*(?:{placeholders})?\s*'), false) as has_last_name,
-        coalesce(
-            birth_date not in {birth_dates}
-            and birth_date <= date '{as_of}' and birth_date > cast(date '{as_of}' - interval 121 year as date),
-            false
-        ) as has_birth_date,
-        coalesce(not regexp_full_match(gender, '(?is)\s*(?:{placeholders})?\s*'), false) as has_gender,
-        coalesce(not regexp_full_match(job_title, '(?is)\s*(?:{placeholders})?\s*'), false) as has_job_title,
-        coalesce(
-            not regexp_full_match(email, '(?is)\s*(?:{placeholders}|(?:{local_parts})(?:@.*)?)?\s*'), false
-        ) as has_email,
-        coalesce(not regexp_full_match(phone, '(?is)\s*(?:{placeholders})?\s*'), false) as has_phone,
-        coalesce(not regexp_full_match(address_line, '(?is)\s*(?:{placeholders})?\s*'), false)
-        and coalesce(not regexp_full_match(postal_code, '(?is)\s*(?:{placeholders})?\s*'), false)
-        and coalesce(not regexp_full_match(city, '(?is)\s*(?:{placeholders})?\s*'), false) as has_postal_address,
-        coalesce(not regexp_full_match(income_band, '(?is)\s*(?:{placeholders})?\s*'), false) as has_income_band,
-        coalesce(not regexp_full_match(interests, '(?is)\s*(?:{placeholders})?\s*'), false) as has_interests
-    from read_parquet('{raw}/customers.parquet')
-),
-
-traces as (
-    select customer_id, ordered_at as occurred_at
-    from read_parquet('{raw}/orders.parquet') where ordered_at >= timestamp '{start}'
-    union all
-    select customer_id, occurred_at
-    from read_parquet('{events}') where occurred_at >= timestamp '{start}'
-    union all
-    select customer_id, occurred_at
-    from read_parquet('{raw}/consents.parquet') where occurred_at >= timestamp '{start}'
+    {profiles}
 ),
 
 first_traces as (
-    select customer_id, cast(timezone('Europe/Paris', timezone('UTC', min(occurred_at))) as date) as first_trace_date
-    from traces
-    where customer_id in (select customer_id from profiles where created_at is null)
-    group by customer_id
+    {first_traces}
 ),
 
 happened as (
     select
         customer_id,
-        cast(timezone('Europe/Paris', timezone('UTC', min(occurred_at))) as date) as first_trace_date,
-        cast(timezone('Europe/Paris', timezone('UTC', min(order_at))) as date) as first_order_date,
+        cast(timezone('{zone}', timezone('UTC', min(occurred_at))) as date) as first_trace_date,
+        cast(timezone('{zone}', timezone('UTC', min(order_at))) as date) as first_order_date,
         max(act_at) as last_act_at,
         arg_max(act_type, (act_at, -act_rank)) filter (act_at is not null) as last_act_type,
         {aggregated}
-    from (
-        select
-            customer_id, ordered_at as occurred_at,
-            if(amount > 0 and coalesce(lower(trim(status)) not in ('cancelled', 'canceled'), true), ordered_at, null) as order_at,
-            order_at as act_at, 'order' as act_type, 1 as act_rank,
-            null::varchar as channel, null::varchar as status, null::timestamp as consent_at
-        from read_parquet('{raw}/orders.parquet')
-        where ordered_at >= timestamp '{start}' and ordered_at < timestamp '{end}'
-        union all
-        select
-            customer_id, occurred_at, null, if(list_contains({activities}, event_type), occurred_at, null),
-            event_type, list_position({activities}, event_type) + 1, null, null, null
-        from read_parquet('{events}')
-        where occurred_at >= timestamp '{start}' and occurred_at < timestamp '{end}'
-        union all
-        select customer_id, occurred_at, null, null, null, null, channel, status, occurred_at
-        from read_parquet('{raw}/consents.parquet')
-        where occurred_at >= timestamp '{start}' and occurred_at < timestamp '{end}'
-    )
+    from ({traces})
     group by customer_id
 ),
 
 opening as (
-    select * from {state} where snapshot_month = date '{month}' - interval 1 month
+    select * from {before}
 ),
 
 merged as (
@@ -97,7 +41,7 @@ merged as (
         {flags},
         least(o.first_order_date, h.first_order_date) as first_order_date,
         greatest(
-            o.last_activity_date, cast(timezone('Europe/Paris', timezone('UTC', h.last_act_at)) as date), born_date
+            o.last_activity_date, cast(timezone('{zone}', timezone('UTC', h.last_act_at)) as date), born_date
         ) as last_activity_date,
         greatest(o.last_act_at, h.last_act_at) as last_act_at,
         if(h.last_act_at is null or o.last_act_at > h.last_act_at, o.last_act_type, h.last_act_type) as last_act_type,

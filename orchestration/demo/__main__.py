@@ -22,7 +22,7 @@ def _last_closable() -> date:
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New or empty folder, or one made before.")
-@click.option("--profiles", default=20_000, show_default=True, help="Profiles ever in the base, 100 to 5,000,000.")
+@click.option("--profiles", default=20_000, show_default=True, help="Profiles ever in the base, 100 to 20,000,000.")
 @click.option("--months", default=36, show_default=True, help="Months up to and including --end.")
 @click.option("--end", type=Month(), help="Last month. Default: the last whose grace is over.")
 @click.option("--seed", default=7, show_default=True, help="Another seed makes another base.")

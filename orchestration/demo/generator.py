@@ -55,7 +55,7 @@ class Arguments:
         if self.layout not in LAYOUTS:
             raise DemoError(f"layout = {self.layout!r}; allowed: {', '.join(LAYOUTS)}.")
         bounds = {
-            "profiles": (100, 5_000_000),
+            "profiles": (100, 20_000_000),
             "months": (12, 240),
             "seed": (0, 2**31 - 1),
             "events_per_profile": (1, 200),

@@ -1,0 +1,242 @@
+"""The project as a contender: months closed by its models in the engine, or by its whole command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.base import Base, say
+from orchestration.close import dbt_close_args, read_state, record_closed, record_first_month
+from orchestration.dbt import DBT, environment
+from orchestration.months import add_months, month_text, months_between
+from orchestration.raw import refresh_raw
+from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, load_settings
+from orchestration.warehouse import reading, writing
+
+CODE = ("orchestration/**/*.py", "orchestration/**/*.sql", "dbt_project/*.yml", "dbt_project/m*/**/*", "dbt_project/seeds/*")
+Interval = tuple[float, float]
+
+
+class BenchError(Exception):
+    """A contender failed; the message says which and where its log is."""
+
+
+class _DiscardError(Exception):
+    """Leaves the working copy unpublished, so that the next repetition closes the same open month."""
+
+
+@dataclass(frozen=True)
+class Close:
+    """One close by the models: when each of them ran in the engine, by schema and name, in seconds since the epoch."""
+
+    intervals: Mapping[tuple[str, str], Interval]
+    wall_seconds: float
+
+    @property
+    def state_seconds(self) -> float:
+        """Seconds in which a model before the marts ran."""
+        return union(span for (schema, _), span in self.intervals.items() if schema != "marts")
+
+    @property
+    def models_seconds(self) -> float:
+        """Seconds in which any model ran."""
+        return union(self.intervals.values())
+
+    @property
+    def marts(self) -> set[str]:
+        return {name for schema, name in self.intervals if schema == "marts"}
+
+
+def union(intervals: Iterable[Interval]) -> float:
+    """Return the length of the union: models run side by side, and the sum of their times would count seconds twice."""
+    total, end = 0.0, float("-inf")
+    for started, completed in sorted(intervals):
+        total += max(0.0, completed - max(started, end))
+        end = max(end, completed)
+    return total
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a command: wall seconds and the most memory that its processes held together."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def run_command(command: Sequence[str], env: Mapping[str, str], log: Path) -> Run:
+    """Run a command from the project's root and measure it; its output goes to a file.
+
+    Raises:
+        BenchError: it failed.
+    """
+    with log.open("w", encoding="utf-8") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+        peak = _PeakMemory(process.pid)
+        code = process.wait()
+        seconds = time.perf_counter() - started
+        peak_bytes = peak.stop()
+    if code != 0:
+        raise BenchError(f"{' '.join(command)} failed; see {log}.")
+    return Run(seconds, peak_bytes)
+
+
+class _PeakMemory:
+    """Samples the resident memory of a process and all below it, twenty times a second."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._peak, self._ended = pid, 0, threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._ended.wait(0.05):
+            with suppress(psutil.NoSuchProcess):
+                root = psutil.Process(self._pid)
+                self._peak = max(self._peak, sum(map(_resident, [root, *root.children(recursive=True)])))
+
+    def stop(self) -> int:
+        self._ended.set()
+        self._thread.join()
+        return self._peak
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+class Project:
+    """A warehouse of a base whose history begins with a month; it stays on disk for the next run of the same code."""
+
+    def __init__(self, base: Base, first_month: date, name: str = "closed") -> None:
+        self.base, self.first_month = base, first_month
+        self.home = base.home / f"{name}-from-{month_text(first_month)}"
+        self.warehouse = self.home / "bathtub.duckdb"
+        self._before = self.home / "before.duckdb"
+        self._marker = self.home / "code.sha256"
+        self.environment = base.environment(self.warehouse, first_month)
+        self.settings = load_settings(self.environment)
+
+    def prepare(self, closed: int) -> float:
+        """Bring the warehouse to `closed` months after a new ingest, or leave it when it is there.
+
+        Return the seconds of the ingest, 0 without one.
+        """
+        self.recover()
+        months = months_between(self.first_month, add_months(self.first_month, closed - 1))
+        if self._is_made_by_this_code() and list(read_state(self.warehouse).closed) == months:
+            return 0.0
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        started = time.perf_counter()
+        refresh_raw(self.settings, say)
+        seconds = time.perf_counter() - started
+        if months:
+            say(f"closing {month_text(months[0])} to {month_text(months[-1])}")
+            self._close(months)
+        self._marker.write_text(_code_hash(), encoding="utf-8")
+        return seconds
+
+    def _is_made_by_this_code(self) -> bool:
+        return self._marker.exists() and self._marker.read_text(encoding="utf-8") == _code_hash()
+
+    def _close(self, months: Sequence[date]) -> None:
+        with writing(self.settings, "benchmark") as copy, environment(self.settings):
+            record_first_month(copy, self.first_month)
+            self._dbt(months)
+            record_closed(copy, months, datetime.now(UTC), "benchmark")
+
+    def try_close(self, months: Sequence[date], look: Callable[[Path], None] | None = None) -> Close:
+        """Close months in a working copy, without tests, show the copy to `look`, and leave the warehouse as it was."""
+        with suppress(_DiscardError), writing(self.settings, "benchmark") as copy, environment(self.settings):
+            record_first_month(copy, self.first_month)
+            close = self._dbt(months)
+            if look is not None:
+                look(copy)
+            raise _DiscardError
+        return close
+
+    def _dbt(self, months: Sequence[date]) -> Close:
+        target = self.home / "target-engine"
+        paths = {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(self.home)}
+        command = [DBT, "--quiet", *dbt_close_args(months), "--exclude-resource-type", "test"]
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=DBT_PROJECT_DIR, env={**os.environ, **paths}, check=False)
+        wall_seconds = time.perf_counter() - started
+        if done.returncode != 0:
+            raise BenchError(f"dbt failed; see {self.home / 'dbt.log'}.")
+        nodes = _read(target / "manifest.json")["nodes"]
+        results = _read(target / "run_results.json")["results"]
+        return Close(
+            {
+                (nodes[result["unique_id"]]["schema"], nodes[result["unique_id"]]["name"]): _executed(result)
+                for result in results
+                if result["unique_id"].startswith("model.")
+            },
+            wall_seconds,
+        )
+
+    def command(self, last: date) -> Run:
+        """Close up to a month with the whole command, as a user does, measure it, and put the warehouse back as it was."""
+        # The command renames a new file over the warehouse; a second name keeps the one before.
+        os.link(self.warehouse, self._before)
+        try:
+            command = [sys.executable, "-m", "orchestration", "build", "--to", month_text(last)]
+            return run_command(command, self.environment, self.home / "build.log")
+        finally:
+            self.recover()
+
+    def recover(self) -> None:
+        """Put back the warehouse that a command, perhaps an interrupted one, has replaced."""
+        if self._before.exists():
+            # Renaming one name of a file over another of the same file does nothing.
+            self._before.replace(self.warehouse)
+            self._before.unlink(missing_ok=True)
+
+    def profile_months(self) -> int:
+        """Return the rows of the closed months, one per customer id and month."""
+        with reading(self.warehouse) as connection:
+            return int(connection.execute("select count(*) from core.int_customer_months").fetchall()[0][0])
+
+    def bytes_on_disk(self) -> int:
+        """Return the bytes of the warehouse and of what belongs to it."""
+        return (
+            sum(path.stat().st_size for path in self.home.glob("bathtub*/**/*") if path.is_file())
+            + self.warehouse.stat().st_size
+        )
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _executed(result: Mapping[str, Any]) -> Interval:
+    (timing,) = (timing for timing in result["timing"] if timing["name"] == "execute")
+    started, completed = (datetime.fromisoformat(timing[key]).timestamp() for key in ("started_at", "completed_at"))
+    return started, completed
+
+
+def _code_hash() -> str:
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in CODE for path in PROJECT_ROOT.glob(pattern)}):
+        if path.is_file() and "target" not in path.parts:
+            digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
