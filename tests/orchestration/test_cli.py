@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,6 +92,22 @@ def test_a_second_build_does_nothing_and_is_quick(built: Built, tmp_path: Path) 
     assert "orchestration" in imported
     assert not imported & {"dagster", "dagster_dbt", "dbt"}
     assert home.warehouse.read_bytes() == before
+
+
+def test_a_warehouse_that_was_moved_reads_its_months_there_though_nothing_is_to_close(
+    built: Built, home: Home, run: Run
+) -> None:
+    shutil.copytree(built.kept, home.folder, dirs_exist_ok=True)
+    result = run("build", "--to", MONTHS[-1])
+    assert result.output.splitlines() == [
+        f"{home.warehouse} was moved: pointing it to the closed months beside it.",
+        f"Nothing to close: {home.warehouse} is closed up to 2024-04.",
+    ]
+    with reading(home.warehouse) as con:
+        files = con.execute("select distinct folder from ops.month_files").fetchall()
+        sql = con.execute("select sql from duckdb_views() where view_name = 'int_customer_months'").fetchall()
+    assert files == [(f"{home.warehouse}.months",)]
+    assert sql[0][0].count(f"'{home.warehouse}.months/") == 4
 
 
 def test_a_base_without_any_activity_has_nothing_to_close(home: Home, run: Run) -> None:
