@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev example spark-up spark-down test test-slow lint format bench lock clean clean-data
+.PHONY: help setup demo build dev example spark-up spark-down test test-slow test-bigquery lint format bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -58,6 +58,9 @@ test: $(VENV)/.dev ## Run the tests (PYTEST_ARGS="-k retention")
 test-slow: $(VENV)/.engines ## Run the tests too long for `make test` (SLOW="slow or engines" chooses)
 	@$(PY) -m pytest -m '$(SLOW)' $(PYTEST_ARGS) || { code=$$?; \
 		if [ $$code -eq 5 ]; then echo "No test is marked: $(SLOW)."; else exit $$code; fi; }
+
+test-bigquery: $(VENV)/.dev $(VENV)-bigquery/.bigquery ## Analyse, evaluate and emulate the BigQuery target, without a network
+	@$(VENV)-bigquery/bin/python -m pytest -p no:bqemulator --timeout 1800 tests/bigquery $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check locks, format, lint rules, types and SQL
 	@echo "Locks against pyproject.toml"
@@ -136,3 +139,11 @@ $(VENV)/.engines: requirements/engines.lock | $(PY)
 	@echo "Installing the packages of $<, Spark among them (once; a minute or two on most machines)"
 	@$(SYNC) $<
 	@touch $(VENV)/.base $(VENV)/.dev $@
+
+# Apart from .venv, since the emulator wants an older sqlglot than Dagster. Its plugin for pytest wants a package of containers,
+# so pytest runs without it.
+$(VENV)-bigquery/.bigquery: requirements/bigquery.lock | $(VENV)/.dev
+	@echo "Installing the packages of $< (once; under a minute on most machines)"
+	@$(PY) -m venv --clear $(VENV)-bigquery
+	@$(subst --python $(PY),--python $(VENV)-bigquery/bin/python,$(SYNC)) $<
+	@touch $@

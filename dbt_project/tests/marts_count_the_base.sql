@@ -38,7 +38,7 @@ counted as (
             sum(n_profiles) as n_profiles
         from {{ ref(mart) }}
         where {{ in_months_of_run() }}
-        group by snapshot_month, source, status, registered_within_12m, {{ slice or "'all'" }}
+        group by snapshot_month, source, status, registered_within_12m{{ ', ' ~ slice if slice }}
         {{ 'union all' if not loop.last }}
     {% endfor %}
 

@@ -10,3 +10,7 @@
 {% macro spark__add_months(date, months) -%}
     add_months({{ date }}, {{ months }})
 {%- endmacro %}
+
+{% macro bigquery__add_months(date, months) -%}
+    date_add({{ date }}, interval {{ months }} month)
+{%- endmacro %}

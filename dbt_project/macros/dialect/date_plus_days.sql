@@ -10,3 +10,7 @@
 {% macro spark__date_plus_days(date, days) -%}
     date_add({{ date }}, {{ days }})
 {%- endmacro %}
+
+{% macro bigquery__date_plus_days(date, days) -%}
+    date_add({{ date }}, interval {{ days }} day)
+{%- endmacro %}

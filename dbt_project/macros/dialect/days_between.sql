@@ -10,3 +10,7 @@
 {% macro spark__days_between(first_date, last_date) -%}
     cast(datediff({{ last_date }}, {{ first_date }}) as bigint)
 {%- endmacro %}
+
+{% macro bigquery__days_between(first_date, last_date) -%}
+    date_diff({{ last_date }}, {{ first_date }}, day)
+{%- endmacro %}

@@ -11,3 +11,7 @@
 {% macro spark__local_date(timestamp, zone) -%}
     cast(from_utc_timestamp({{ timestamp }}, '{{ zone }}') as date)
 {%- endmacro %}
+
+{% macro bigquery__local_date(timestamp, zone) -%}
+    date({{ timestamp }}, '{{ zone }}')
+{%- endmacro %}

@@ -3,7 +3,7 @@
     {{ return(adapter.dispatch('lower_case')(text)) }}
 {%- endmacro %}
 
-{% macro duckdb__lower_case(text) -%}
+{% macro default__lower_case(text) -%}
     lower({{ text }})
 {%- endmacro %}
 

@@ -15,3 +15,8 @@
     {%- set pattern = "\\A(?u:" ~ pattern.replace('İ', '\ue000').replace('ı', '\ue001') ~ ")\\z" -%}
     translate({{ text }}, 'İı', '\ue000\ue001') rlike {{ text_literal(pattern) }}
 {%- endmacro %}
+
+{# A raw string keeps backslashes and `\'`, which RE2 reads as a quote. #}
+{% macro bigquery__matches_fully(text, pattern) -%}
+    regexp_contains({{ text }}, r'^(?:{{ pattern.replace("'", "\\'") }})$')
+{%- endmacro %}

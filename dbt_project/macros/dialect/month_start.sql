@@ -10,3 +10,7 @@
 {% macro spark__month_start(date) -%}
     trunc({{ date }}, 'month')
 {%- endmacro %}
+
+{% macro bigquery__month_start(date) -%}
+    date_trunc({{ date }}, month)
+{%- endmacro %}

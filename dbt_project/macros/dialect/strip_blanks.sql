@@ -7,6 +7,11 @@
     trim({{ text }}, '{{ blank_characters() }}')
 {%- endmacro %}
 
+{# JSON's escapes are those of GoogleSQL, where a text may not run over several lines. #}
+{% macro bigquery__strip_blanks(text) -%}
+    trim({{ text }}, {{ tojson(blank_characters()) }})
+{%- endmacro %}
+
 {# Unicode's White_Space property, plus the four ASCII separators that mainframe exports leave behind. #}
 {% macro blank_characters() -%}
     {{- return("\u0009\u000a\u000b\u000c\u000d\u001c\u001d\u001e\u001f\u0020\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000") -}}

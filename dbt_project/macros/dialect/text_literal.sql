@@ -11,3 +11,8 @@
 {% macro spark__text_literal(text) -%}
     '{{ text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{") }}'
 {%- endmacro %}
+
+{# JSON's escapes are those of GoogleSQL. #}
+{% macro bigquery__text_literal(text) -%}
+    {{ tojson(text) }}
+{%- endmacro %}

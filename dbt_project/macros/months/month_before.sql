@@ -10,7 +10,7 @@
             {% for name, type in columns.items() -%}
                 cast(null as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
             {% endfor %}
-        where 1 = 0
+        limit 0
     {%- else -%}
         {%- set before = month_after(month, -1) -%}
         {%- if execute and model.batch -%}

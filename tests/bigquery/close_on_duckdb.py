@@ -1,0 +1,22 @@
+"""Close the base of traps on DuckDB: `.venv/bin/python -m tests.bigquery.close_on_duckdb FOLDER ZONE`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from orchestration.months import add_months
+from tests.end_to_end.closing import WAREHOUSE, bring_in, close
+from tests.end_to_end.traps import FIRST, trap_base
+
+
+def main(folder: Path, zone: str) -> None:
+    """Two months at once, then the third."""
+    variables = {"reporting_timezone": zone}
+    bring_in(trap_base(zone).write(folder / "raw"), folder / WAREHOUSE, FIRST, variables)
+    close(folder / WAREHOUSE, FIRST, add_months(FIRST, 1), variables)
+    close(folder / WAREHOUSE, add_months(FIRST, 2), add_months(FIRST, 2), variables)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

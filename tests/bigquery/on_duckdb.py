@@ -1,0 +1,49 @@
+"""The base of traps, closed on DuckDB by the project's own environment, as what BigQuery's side is compared with."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tests.bigquery.googlesql import Rows
+from tests.bigquery.project import DBT_PROJECT
+
+PYTHON = DBT_PROJECT.parent / ".venv" / "bin" / "python"
+BUILT = ("staging", "core", "marts")
+
+
+@dataclass(frozen=True)
+class OnDuckDB:
+    """A warehouse of DuckDB."""
+
+    warehouse: Path
+
+    def query(self, sql: str) -> Rows:
+        """The rows of a query, instants in UTC."""
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def relations(self) -> list[str]:
+        """What dbt built, as `schema.table`."""
+        names = self.query(
+            f"select table_schema || '.' || table_name from information_schema.tables where table_schema in {BUILT}"
+        )
+        return sorted(str(name) for (name,) in names)
+
+    def columns(self, relation: str) -> dict[str, str]:
+        """The columns of a table or view, with their types in the words of the contracts."""
+        words = {"integer": "bigint"}
+        return {str(row[0]): words.get(str(row[1]).lower(), str(row[1]).lower()) for row in self.query(f"describe {relation}")}
+
+
+def close_traps(folder: Path, zone: str) -> OnDuckDB:
+    """Close three months of the base of traps: two at once, then one."""
+    command = [str(PYTHON), "-m", "tests.bigquery.close_on_duckdb", str(folder), zone]
+    done: Any = subprocess.run(command, cwd=DBT_PROJECT.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return OnDuckDB(folder / "bathtub.duckdb")
