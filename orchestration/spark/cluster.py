@@ -123,7 +123,7 @@ def start(
         The cluster; the one that runs in the folder already, if there is one.
 
     Raises:
-        SparkClusterError: a size is none, there is no Java, no PySpark, the port is taken, or a process ended or did not get ready in time.
+        SparkClusterError: a size is none, Java or PySpark is missing, the port is taken, a process ended or took too long.
     """
     folder = folder.resolve()
     with suppress(SparkClusterError):
