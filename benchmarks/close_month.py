@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from orchestration.close import dbt_close_args, record_first_month
 from orchestration.dbt import DBT, dbt_environment
 from orchestration.demo import generate
 from orchestration.ingest import ingest
+from orchestration.month_files import months_dir
 from orchestration.months import add_months, closable_from, month_text, months_between
 from orchestration.settings import DBT_PROJECT_DIR, Settings, load_settings
 
@@ -205,6 +207,8 @@ def measure(home: Path, profiles: int, months: int, checkpoints: list[int], repe
     figures: dict[str, Any] = {"profiles": profiles, "months": months, "machine": _machine()}
 
     settings.warehouse.unlink(missing_ok=True)
+    shutil.rmtree(months_dir(settings.warehouse), ignore_errors=True)
+    months_dir(settings.warehouse).mkdir()
     started = time.perf_counter()
     ingest(settings, settings.warehouse, report=_say)
     figures["ingest_seconds"] = time.perf_counter() - started
@@ -221,7 +225,8 @@ def measure(home: Path, profiles: int, months: int, checkpoints: list[int], repe
         closed = checkpoint
     figures["all_months_to_one_month"] = growth(settings, month, repetitions)
     figures["first_build_seconds"] = build_seconds
-    figures["bytes_on_disk"] = settings.warehouse.stat().st_size
+    figures["warehouse_bytes"] = settings.warehouse.stat().st_size
+    figures["month_files_bytes"] = sum(file.stat().st_size for file in months_dir(settings.warehouse).rglob("*.parquet"))
     return figures
 
 
