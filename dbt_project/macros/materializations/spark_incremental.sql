@@ -1,0 +1,47 @@
+{#
+    Month by month: the rows of the run's months go into new partitions, and the relation is a view on the partitions that
+    count. A month without rows has no partition, and is empty. What an earlier run wrote is not touched.
+#}
+{% materialization incremental, adapter='spark' -%}
+    {%- set stored = stored_relation(this) -%}
+    {{ run_hooks(pre_hooks) }}
+    {%- set columns = columns_of_query(sql) -%}
+    {%- do require_contract(columns) -%}
+    {%- if load_relation(stored) is none -%}
+        {%- do run_query(create_stored_months(stored, columns)) -%}
+        {%- do adapter.cache_added(stored) -%}
+    {%- elif closing_month() == months_of_run().first -%}
+        {%- do require_same_columns(stored, columns) -%}
+    {%- endif -%}
+    {%- if closing_month() == months_of_run().first -%}
+        {%- do run_query(create_view_on_months(this, stored, columns)) -%}
+    {%- endif -%}
+    {%- set rest = columns.keys() | reject('equalto', 'snapshot_month') | join(', ') -%}
+    {%- call statement('main') -%}
+        insert into {{ stored }} ({{ rest }}, snapshot_month, closed_by)
+        select
+            {{ rest }},
+            snapshot_month,
+            '{{ closed_by() }}' as closed_by
+        from (
+            {{ sql }}
+        )
+    {%- endcall -%}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [this.incorporate(type='view')]}) }}
+{%- endmaterialization %}
+
+{% macro create_stored_months(stored, columns) -%}
+    {%- set rest = columns.copy() -%}
+    {%- do rest.pop('snapshot_month') -%}
+    create table if not exists {{ stored }} ({{ names_and_types(rest) }}, snapshot_month date, closed_by string)
+    using parquet
+    partitioned by (snapshot_month, closed_by)
+{%- endmacro %}
+
+{% macro create_view_on_months(relation, stored, columns) -%}
+    create or replace view {{ relation }} as
+    select {{ columns.keys() | join(', ') }}
+    from {{ stored }}
+    where (snapshot_month, closed_by) in (select snapshot_month, closed_by from building_ops.published_months)
+{%- endmacro %}
