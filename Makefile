@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev example test test-slow lint format bench lock clean clean-data
+.PHONY: help setup demo build dev example spark-up spark-down test test-slow lint format bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -38,6 +38,14 @@ example: $(VENV)/.base ## Run an example on real data: NAME=online_retail DATA=f
 		exit 2; \
 	fi
 	@$(RUN) examples.run '$(NAME)' '$(DATA)'
+
+##@ Spark
+
+spark-up: $(VENV)/.engines ## Start a Spark cluster on this machine (SPARK_ARGS="--workers 2 --cores 1 --memory 2g")
+	@$(RUN) orchestration.spark.cluster start $(SPARK_ARGS)
+
+spark-down: $(VENV)/.engines ## Stop it; its tables stay
+	@$(RUN) orchestration.spark.cluster stop
 
 ##@ Develop
 
