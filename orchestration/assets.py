@@ -31,17 +31,13 @@ from orchestration.close import (
     dbt_close_args,
     first_month,
     plan,
-    read_state,
-    record_closed,
-    record_first_month,
 )
 from orchestration.contract import Table, raw_tables
 from orchestration.dbt import DbtError, Progress, environment, failure_sentence, may_pass_later, target_dir
+from orchestration.engine import engine_of
 from orchestration.ingest import IngestError, TableResult
 from orchestration.months import month_text
-from orchestration.raw import refresh_raw
 from orchestration.settings import ConfigurationError, Settings, parse_month
-from orchestration.warehouse import building_dir, remember_first_month, writing
 
 RETRY = RetryPolicy(max_retries=2, delay=20, backoff=Backoff.EXPONENTIAL)
 # Wrong files and wrong months stay wrong when they are tried again.
@@ -73,7 +69,7 @@ def raw_assets(settings: Settings, partitions: MonthlyPartitionsDefinition) -> A
     def ingest_raw_files(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         """Read what is new in BATHTUB_RAW_DIR into the schema `raw`."""
         try:
-            result = refresh_raw(settings, progress_log.info)
+            result = engine_of(settings).refresh_raw(progress_log.info)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
         for warning in result.warnings:
@@ -127,16 +123,17 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
     )
     def close_months(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         """Close the months of the run's partitions; the warehouse changes only when all of dbt has passed."""
+        engine = engine_of(settings)
         keys = context.partition_key_range
         first, last = parse_month(keys.start), parse_month(keys.end)
         try:
-            with writing(settings, f"close {keys.start} to {keys.end}", context.log.info) as copy, environment(settings):
+            with engine.closing(f"close {keys.start} to {keys.end}", context.log.info) as close, environment(settings):
                 now = datetime.now(UTC)
-                state = read_state(copy)
+                state = close.state
                 months = plan(settings.vars, state, now, first, last)
                 if not months:
                     raise CloseError(f"No month from {keys.start} to {keys.end} has an activity in the raw files.")
-                record_first_month(copy, first_month(settings.vars, state) or months[0])
+                close.begin(first_month(settings.vars, state) or months[0], months)
                 try:
                     yield from _close(context, dbt, settings, months)
                 except DbtError as error:
@@ -146,8 +143,7 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                         allow_retries=error.may_pass_later,
                     ) from error
                 if not context.is_subset:
-                    record_closed(copy, months, now, context.run.run_id)
-            remember_first_month(settings.warehouse)
+                    close.publish(months, now, context.run.run_id)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
 
@@ -222,7 +218,7 @@ def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
 def _failure(invocation: DbtCliInvocation, settings: Settings, progress: Progress) -> DbtError:
     results = _run_results(invocation)
     return DbtError(
-        f"{failure_sentence(results, progress.errors)}. The rejected build is in {building_dir(settings.warehouse)}, the SQL "
+        f"{failure_sentence(results, progress.errors)}. The rejected build is in {engine_of(settings).rejected}, the SQL "
         f"that ran in {invocation.target_path}, until the next run.",
         may_pass_later=may_pass_later(results, progress.errors),
     )

@@ -3,7 +3,7 @@
     {%- set stored = stored_relation(this, '__' ~ closed_by()) -%}
     {{ run_hooks(pre_hooks) }}
     {%- call statement('main') -%}
-        create or replace table {{ stored }} using parquet as
+        create table {{ stored }} using parquet as
         {{ sql }}
     {%- endcall -%}
     {%- do run_query('create or replace view ' ~ this ~ ' as select * from ' ~ stored) -%}
