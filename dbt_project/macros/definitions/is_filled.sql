@@ -27,7 +27,14 @@
 {# SQL list of text literals. #}
 {% macro quoted_list(values) -%}
     {%- for value in values -%}
-        '{{ (value | string | lower).replace("'", "''") }}'{{ ', ' if not loop.last }}
+        {{ text_literal(value | string | lower) }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{# SQL list of date literals. #}
+{% macro date_list(dates) -%}
+    {%- for date in dates -%}
+        date '{{ date }}'{{ ', ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
 

@@ -6,3 +6,7 @@
 {% macro duckdb__add_months(date, months) -%}
     cast({{ date }} + to_months({{ months }}) as date)
 {%- endmacro %}
+
+{% macro spark__add_months(date, months) -%}
+    add_months({{ date }}, {{ months }})
+{%- endmacro %}

@@ -6,3 +6,7 @@
 {% macro duckdb__date_plus_days(date, days) -%}
     ({{ date }} + {{ days }})
 {%- endmacro %}
+
+{% macro spark__date_plus_days(date, days) -%}
+    date_add({{ date }}, {{ days }})
+{%- endmacro %}

@@ -16,3 +16,7 @@
 {% macro blank_pattern() -%}
     {{ return("[\\x{9}-\\x{d}\\x{1c}-\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}]") }}
 {%- endmacro %}
+
+{% macro spark__strip_blanks(text) -%}
+    trim(both '{{ blank_characters() }}' from {{ text }})
+{%- endmacro %}

@@ -28,7 +28,7 @@ final as (
             {%- endfor %} as has_{{ field.name }},
         {% endfor -%}
         case
-            when birth_date not in ({{ quoted_list(var('placeholders')['birth_dates']) }}) then birth_date
+            when birth_date not in ({{ date_list(var('placeholders')['birth_dates']) }}) then birth_date
         end as birth_date,
         created_at,
         created_date,

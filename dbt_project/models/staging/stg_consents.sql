@@ -10,8 +10,8 @@ final as (
     select
         consent_id,
         customer_id,
-        lower({{ strip_blanks('channel') }}) as channel,
-        lower({{ strip_blanks('status') }}) as consent_status,
+        {{ lower_case(strip_blanks('channel')) }} as channel,
+        {{ lower_case(strip_blanks('status')) }} as consent_status,
         occurred_at,
         loaded_at
     from consents

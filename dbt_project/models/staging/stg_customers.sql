@@ -9,7 +9,7 @@ final as (
 
     select
         customer_id,
-        coalesce(nullif(lower({{ strip_blanks('source') }}), ''), 'unknown') as source,
+        coalesce(nullif({{ lower_case(strip_blanks('source')) }}, ''), 'unknown') as source,
         {% for column in profile_columns() -%}
             {{ column }},
         {% endfor -%}

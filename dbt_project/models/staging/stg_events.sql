@@ -10,7 +10,7 @@ final as (
     select
         event_id,
         customer_id,
-        lower({{ strip_blanks('event_type') }}) as event_type,
+        {{ lower_case(strip_blanks('event_type')) }} as event_type,
         occurred_at,
         loaded_at
     from events

@@ -14,7 +14,7 @@ final as (
         -- An order that makes a customer.
         amount > 0
         and coalesce(
-            lower({{ strip_blanks('status') }}) not in ({{ quoted_list(var('order_statuses_not_counted')) }}), true
+            {{ lower_case(strip_blanks('status')) }} not in ({{ quoted_list(var('order_statuses_not_counted')) }}), true
         ) as is_counted,
         ordered_at,
         loaded_at

@@ -1,0 +1,13 @@
+{# A text as an SQL literal. #}
+{% macro text_literal(text) -%}
+    {{ return(adapter.dispatch('text_literal')(text | string)) }}
+{%- endmacro %}
+
+{% macro duckdb__text_literal(text) -%}
+    '{{ text.replace("'", "''") }}'
+{%- endmacro %}
+
+{# A backslash escapes, and `${…}` would be taken for a variable. #}
+{% macro spark__text_literal(text) -%}
+    '{{ text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{") }}'
+{%- endmacro %}
