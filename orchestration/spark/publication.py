@@ -1,6 +1,6 @@
 """What readers of the cluster see: the months that were published, all marts at once.
 
-Rows lie in the schema `storage`, in partitions (snapshot_month, closed_by) that a run writes once. dbt's views, in
+Rows lie in the schema `storage`, in partitions (month, closed_by) that a run writes once. dbt's views, in
 `building_core` and the like, show the published months and those of the run. Readers' views, in `core` and the like, show what
 `ops.published_months` names; publishing is one change of that view.
 """
@@ -124,7 +124,7 @@ class Close:
             for (partition,) in self._cluster.rows(f"show partitions storage.{table}"):
                 month, closed_by = (part.split("=")[1] for part in partition.split("/"))
                 if (date.fromisoformat(month), closed_by) not in used:
-                    where = f"snapshot_month = date '{month}', closed_by = '{closed_by}'"
+                    where = f"month = '{month}', closed_by = '{closed_by}'"
                     self._cluster.run(f"alter table storage.{table} drop if exists partition ({where})")
 
 

@@ -18,10 +18,10 @@
     {%- endif -%}
     {%- set rest = columns.keys() | reject('equalto', 'snapshot_month') | join(', ') -%}
     {%- call statement('main') -%}
-        insert into {{ stored }} ({{ rest }}, snapshot_month, closed_by)
+        insert into {{ stored }} ({{ rest }}, month, closed_by)
         select
             {{ rest }},
-            snapshot_month,
+            cast(snapshot_month as string) as month,
             '{{ closed_by() }}' as closed_by
         from (
             {{ sql }}
@@ -31,17 +31,21 @@
     {{ return({'relations': [this.incorporate(type='view')]}) }}
 {%- endmaterialization %}
 
+{# The month is kept as text: the smallest catalog, Derby, cannot find partitions by a date and a text. #}
 {% macro create_stored_months(stored, columns) -%}
     {%- set rest = columns.copy() -%}
     {%- do rest.pop('snapshot_month') -%}
-    create table if not exists {{ stored }} ({{ names_and_types(rest) }}, snapshot_month date, closed_by string)
+    create table if not exists {{ stored }} ({{ names_and_types(rest) }}, month string, closed_by string)
     using parquet
-    partitioned by (snapshot_month, closed_by)
+    partitioned by (month, closed_by)
 {%- endmacro %}
 
 {% macro create_view_on_months(relation, stored, columns) -%}
     create or replace view {{ relation }} as
-    select {{ columns.keys() | join(', ') }}
+    select
+        {% for name in columns -%}
+            {{ 'cast(month as date) as snapshot_month' if name == 'snapshot_month' else name }}{{ ',' if not loop.last }}
+        {% endfor %}
     from {{ stored }}
-    where (snapshot_month, closed_by) in (select snapshot_month, closed_by from building_ops.published_months)
+    where (cast(month as date), closed_by) in (select snapshot_month, closed_by from building_ops.published_months)
 {%- endmacro %}

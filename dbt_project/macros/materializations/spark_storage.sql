@@ -29,7 +29,7 @@
     {%- if config.get('contract').enforced -%}
         {%- set promised = {} -%}
         {%- for column in model.columns.values() -%}
-            {%- do promised.update({column.name: spark_type(column.data_type)}) -%}
+            {%- do promised.update({column.name: column.data_type}) -%}
         {%- endfor -%}
         {%- if promised != columns -%}
             {%- do exceptions.raise_compiler_error(
@@ -41,8 +41,8 @@
 
 {# Stops when closed months were stored with other columns. #}
 {% macro require_same_columns(stored, columns) -%}
-    {%- set known = {} -%}
-    {%- for column in adapter.get_columns_in_relation(stored) if column.name != 'closed_by' -%}
+    {%- set known = {'snapshot_month': 'date'} -%}
+    {%- for column in adapter.get_columns_in_relation(stored) if column.name not in ('month', 'closed_by') -%}
         {%- do known.update({column.name: column.dtype}) -%}
     {%- endfor -%}
     {%- if known != columns -%}
@@ -51,10 +51,6 @@
             ~ '. Months are not rewritten: keep the columns, or close all months anew in an empty storage.'
         ) -%}
     {%- endif -%}
-{%- endmacro %}
-
-{% macro spark_type(type) -%}
-    {{ return({'varchar': 'string', 'text': 'string', 'integer': 'int'}.get(type | lower, type | lower)) }}
 {%- endmacro %}
 
 {% macro names_and_types(columns) -%}

@@ -14,18 +14,19 @@
 {# The few rows of a seed are in the text of a view: nothing is dropped and made anew. #}
 {% materialization seed, adapter='spark' -%}
     {%- set rows = load_agate_table() -%}
+    {%- do store_result('agate_table', response='OK', agate_table=rows) -%}
     {%- set types = model.config.get('column_types', {}) -%}
     {{ run_hooks(pre_hooks) }}
     {%- call statement('main') -%}
         create or replace view {{ this }} as
         select
             {% for name in rows.column_names -%}
-                cast({{ name }} as {{ spark_type(types.get(name, 'string')) }}) as {{ name }}{{ ',' if not loop.last }}
+                cast({{ name }} as {{ types.get(name, 'string') }}) as {{ name }}{{ ',' if not loop.last }}
             {% endfor %}
         from values
             {% for row in rows.rows -%}
                 ({% for value in row.values() -%}
-                    {{ "'" ~ (value | string | replace("'", "\\'")) ~ "'" if value is not none else 'null' }}
+                    {{ text_literal(value) if value is not none else 'null' }}
                     {{- ', ' if not loop.last }}
                 {%- endfor %}){{ ',' if not loop.last }}
             {% endfor -%}
