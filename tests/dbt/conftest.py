@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,18 @@ class DbtRun:
     results: dict[str, dict[str, Any]]
 
 
-def run_dbt(folder: Path, *args: str, project: Path = DBT_PROJECT_DIR) -> DbtRun:
-    """Run `dbt *args` on the warehouse `folder/bathtub.duckdb`; dbt's target and logs stay in `folder`."""
+def run_dbt(folder: Path, *args: str, project: Path = DBT_PROJECT_DIR, variables: Mapping[str, str] | None = None) -> DbtRun:
+    """Run `dbt *args` with further environment variables, by default on the warehouse `folder/bathtub.duckdb`.
+
+    dbt's target and logs stay in `folder`.
+    """
     results = folder / "target" / "run_results.json"
     results.unlink(missing_ok=True)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("BATHTUB_", "DBT_"))} | {
         "BATHTUB_DBT_DUCKDB": str(folder / "bathtub.duckdb"),
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
+        **(variables or {}),
     }
     command = [str(DBT), "--no-use-colors", *args, "--project-dir", str(project), "--profiles-dir", str(project)]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)

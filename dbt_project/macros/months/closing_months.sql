@@ -29,7 +29,7 @@
     {#- Where clocks turn at midnight, the date begins at the earlier of two midnights, or right after the gap. -#}
     {%- set earlier = zone.normalize(zone.localize(midnight, is_dst=true)) -%}
     {%- set begins = earlier if earlier.date() == midnight.date() else zone.localize(midnight, is_dst=false) -%}
-    timestamp '{{ begins.astimezone(modules.pytz.utc).strftime('%Y-%m-%d %H:%M:%S') }}'
+    timestamp '{{ begins.astimezone(modules.pytz.utc).replace(tzinfo=none).isoformat(' ') }}'
 {%- endmacro %}
 
 {% macro add_days_to(date, days) -%}

@@ -1,0 +1,30 @@
+"""The business rules mean the same on Spark: dbt's unit tests, in one dbt call on the cluster."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestration.spark.cluster import Cluster
+from tests.dbt.conftest import DbtRun, run_dbt
+from tests.dbt.test_rules import rules
+from tests.engines.warehouse import make_relations
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.fixture(scope="module")
+def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> DbtRun:
+    folder = tmp_path_factory.mktemp("rules")
+    make_relations(cluster, folder)
+    return run_dbt(folder, "test", "--select", "test_type:unit", variables=cluster.environment)
+
+
+@pytest.mark.parametrize("rule", rules())
+def test_rule(run: DbtRun, rule: str) -> None:
+    result = run.results.get(f"unit_test.bathtub.{rule}")
+    assert result is not None, run.output
+    assert result["status"] == "pass", result["message"]
+
+
+def test_no_rule_goes_unreported(run: DbtRun) -> None:
+    assert sorted(name.removeprefix("unit_test.bathtub.") for name in run.results) == rules()

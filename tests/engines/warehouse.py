@@ -1,0 +1,66 @@
+"""The project's relations on a Spark cluster, each without a row: what dbt's unit tests look up names and types in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestration.contract import raw_tables
+from orchestration.spark.cluster import Cluster
+from tests.dbt.conftest import run_dbt
+
+
+@contextmanager
+def spark(cluster: Cluster) -> Iterator[Any]:
+    """Yield a cursor on the cluster's Thrift server, with the session settings of the dbt profile."""
+    from pyhive import hive
+
+    with (
+        closing(hive.connect(host=cluster.host, port=cluster.port, auth="NOSASL", username="tests")) as connection,
+        closing(connection.cursor()) as cursor,
+    ):
+        yield cursor
+
+
+def spark_type(data_type: str) -> str:
+    """Return the name in Spark of a type of the raw contract."""
+    return "string" if data_type == "varchar" else data_type
+
+
+def make_relations(cluster: Cluster, folder: Path) -> None:
+    """Make the raw tables, the seed, and each model as a view of what dbt compiles for Spark."""
+    with spark(cluster) as cursor:
+        for schema in ("raw", "ops", "staging", "core", "marts"):
+            cursor.execute(f"drop schema if exists {schema} cascade")
+            cursor.execute(f"create schema {schema}")
+        for table in raw_tables():
+            columns = ", ".join(f"{c.name} {spark_type(c.data_type)}" for c in table.columns)
+            cursor.execute(f"create table raw.{table.name} ({columns})")
+    seeded = run_dbt(folder, "seed", variables=cluster.environment)
+    assert seeded.code == 0, seeded.output
+    compiled = run_dbt(folder, "compile", "--no-introspect", variables=cluster.environment)
+    assert compiled.code == 0, compiled.output
+    manifest = json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))
+    with spark(cluster) as cursor:
+        for node in in_order(manifest):
+            cursor.execute(f"create view {node['relation_name']} as {node['compiled_code']}")
+
+
+def in_order(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the models of a manifest, each after those it reads."""
+    models = {name: node for name, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    done: dict[str, dict[str, Any]] = {}
+
+    def visit(name: str) -> None:
+        for parent in models[name]["depends_on"]["nodes"]:
+            if parent in models and parent not in done:
+                visit(parent)
+        done[name] = models[name]
+
+    for name in models:
+        if name not in done:
+            visit(name)
+    return list(done.values())
