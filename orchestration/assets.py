@@ -4,12 +4,10 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from dagster import (
-    AssetCheckResult,
     AssetExecutionContext,
     AssetsDefinition,
     AssetSpec,
@@ -23,9 +21,10 @@ from dagster import (
     TableSchema,
     multi_asset,
 )
-from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, dbt_assets
-from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 
+from orchestration.asset_page import AssetPage
 from orchestration.close import (
     CloseError,
     dbt_close_args,
@@ -33,8 +32,18 @@ from orchestration.close import (
     plan,
 )
 from orchestration.contract import Table, raw_tables
-from orchestration.dbt import DbtError, Progress, environment, failure_sentence, may_pass_later, target_dir
-from orchestration.engine import engine_of
+from orchestration.dbt import (
+    RESULT_EVENTS,
+    DbtError,
+    DbtRun,
+    Progress,
+    environment,
+    failure_sentence,
+    may_pass_later,
+    run_dbt,
+    target_dir,
+)
+from orchestration.engine import Close, engine_of
 from orchestration.ingest import IngestError, TableResult
 from orchestration.months import month_text
 from orchestration.settings import ConfigurationError, Settings, parse_month
@@ -121,7 +130,7 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
         backfill_policy=BackfillPolicy.single_run(),
         retry_policy=RETRY,
     )
-    def close_months(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    def close_months(context: AssetExecutionContext) -> Iterator[Any]:
         """Close the months of the run's partitions; the warehouse changes only when all of dbt has passed."""
         engine = engine_of(settings)
         keys = context.partition_key_range
@@ -135,7 +144,7 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                     raise CloseError(f"No month from {keys.start} to {keys.end} has an activity in the raw files.")
                 close.begin(first_month(settings.vars, state) or months[0], months)
                 try:
-                    yield from _close(context, dbt, settings, months)
+                    yield from _close(context, settings, close, months)
                 except DbtError as error:
                     raise Failure(
                         f"The months were not closed and the warehouse is as it was. {error} Once the cause is mended, run: "
@@ -150,75 +159,34 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
     return close_months
 
 
-def _close(
-    context: AssetExecutionContext,
-    dbt: DbtCliResource,
-    settings: Settings,
-    months: list[date],
-) -> Iterator[Any]:
+def _close(context: AssetExecutionContext, settings: Settings, close: Close, months: list[date]) -> Iterator[Any]:
     """Run dbt over months and yield what it made; after a failure, its checks only, and a DbtError."""
     progress = Progress(progress_log.info)
-    invocation = dbt.cli(
-        dbt_close_args(months, settings.overrides),
-        context=context,
-        raise_on_error=False,
-        target_path=target_dir() / f"run-{context.run.run_id[:8]}",
-    )
+    results: list[Mapping[str, Any]] = []
 
-    def events() -> Iterator[Any]:
-        for event in invocation.stream_raw_events():
-            progress.see(event.raw_event)
-            yield from event.to_default_asset_events(
-                manifest=invocation.manifest,
-                dagster_dbt_translator=invocation.dagster_dbt_translator,
-                context=context,
-                target_path=invocation.target_path,
-                project=invocation.project,
-            )
+    def see(event: Mapping[str, Any]) -> None:
+        progress.see(event)
+        if event["info"]["name"] in RESULT_EVENTS:
+            results.append(event)
 
-    try:
-        counted = list(DbtEventIterator(events(), invocation).fetch_row_counts())
-        seen: list[Any] = []
-        # dbt keeps the SQL of a microbatch model by month, where Dagster finds no lineage.
-        for by_month, group in groupby(counted, key=lambda event: _is_microbatch(invocation, event)):
-            seen += DbtEventIterator(group, invocation).fetch_column_metadata(with_column_lineage=not by_month)
-    finally:
-        _release(invocation)
-    if invocation.process.returncode != 0:
-        # Nothing of it is published: the checks are shown, the materialisations are not.
-        yield from (event for event in seen if isinstance(event, AssetCheckResult))
-        raise _failure(invocation, settings, progress)
-    yield from seen
+    # The models and tests that this run was asked for, as dbt takes them.
+    asked = get_updated_cli_invocation_params_for_context(context, {}, BathtubTranslator())
+    indirect = ["--indirect-selection", asked.indirect_selection] if asked.indirect_selection else []
+    artefacts = target_dir() / f"run-{context.run.run_id[:8]}"
+    run = run_dbt([*dbt_close_args(months, settings.overrides), *asked.selection_args, *indirect], artefacts, see)
+    page = AssetPage(context, asked.manifest, asked.dagster_dbt_translator, artefacts)
+    if not run.succeeded:
+        yield from page.checks(results)
+        raise _failure(run, settings, artefacts, progress)
+    yield from page.everything(results, close.relations)
     # After a failure, the SQL that was run and dbt's log stay there.
-    shutil.rmtree(invocation.target_path, ignore_errors=True)
+    shutil.rmtree(artefacts, ignore_errors=True)
 
 
-def _is_microbatch(invocation: DbtCliInvocation, event: Any) -> bool:
-    unique_id = event.metadata["unique_id"].text if "unique_id" in event.metadata else ""
-    node = invocation.manifest["nodes"].get(unique_id, {})
-    return bool(node.get("config", {}).get("incremental_strategy") == "microbatch")
-
-
-def _release(invocation: DbtCliInvocation) -> None:
-    """Close the read-only connection through which Dagster counted rows; DuckDB would hand it out again."""
-    if invocation.adapter is not None:
-        invocation.adapter.cleanup_connections()
-        close_all = getattr(type(invocation.adapter.connections), "close_all_connections", None)
-        if close_all is not None:
-            close_all()
-
-
-def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
-    try:
-        return invocation.get_artifact("run_results.json")
-    except FileNotFoundError:
-        return {"results": []}
-
-
-def _failure(invocation: DbtCliInvocation, settings: Settings, progress: Progress) -> DbtError:
-    results = _run_results(invocation)
+def _failure(run: DbtRun, settings: Settings, artefacts: Path, progress: Progress) -> DbtError:
+    what = failure_sentence(run.results, progress.errors, run.error)
     return DbtError(
-        f"{failure_sentence(results, progress.errors)}. The rejected build is in {engine_of(settings).rejected}, the SQL "
-        f"that ran in {invocation.target_path}, until the next run.",
-        may_pass_later=may_pass_later(results, progress.errors),
+        f"{what}. The rejected build is in {engine_of(settings).rejected}, the SQL that ran in {artefacts}, "
+        "until the next run.",
+        may_pass_later=may_pass_later(run.results, progress.errors, run.error),
     )

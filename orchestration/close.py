@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.months import add_months, closable_from, last_closable, month_text, months_between
-from orchestration.settings import Settings, Vars
+from orchestration.settings import Vars
 from orchestration.warehouse import reading
 
 # A base whose first row lies this far back more likely has a wrong date than so long a history.

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -19,9 +23,16 @@ from orchestration.close import vars_args
 from orchestration.settings import DBT_PROJECT_DIR, ConfigurationError, Settings
 from orchestration.warehouse import Report, working_copy
 
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+    from dbt_common.events.base_types import EventMsg
+
 DBT = str(Path(sys.executable).with_name("dbt"))
 SOURCES = ("*.yml", "models/**/*", "macros/**/*", "seeds/**/*", "snapshots/**/*", "tests/**/*")
 PASSING_ERRORS = ("IO Error", "Out of Memory", "Connection Error", "Interrupt")
+# The events of dbt that `Progress` and Dagster's page are made of; dbt fires hundreds of others.
+RESULT_EVENTS = ("LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult")
+EVENTS = (*RESULT_EVENTS, "LogStartBatch", "GenericExceptionOnRun")
 
 
 class DbtError(Exception):
@@ -70,11 +81,11 @@ def ensure_manifest(settings: Settings) -> Path:
         ConfigurationError: dbt is not installed beside Python.
     """
     target = target_dir()
-    manifest, key_file = target / "manifest.json", target / "manifest.key"
+    manifest = target / "manifest.json"
     key = _project_key(settings)
 
     def fits() -> bool:
-        return manifest.exists() and key_file.exists() and key_file.read_text(encoding="utf-8") == key
+        return manifest.exists() and manifest_key() == key
 
     if fits():
         return manifest
@@ -83,8 +94,21 @@ def ensure_manifest(settings: Settings) -> Path:
         # Another process may have parsed it in the meantime.
         if not fits():
             _parse(settings)
-            key_file.write_text(key, encoding="utf-8")
+            # Other dbt commands write theirs over `partial_parse.msgpack`; a close would parse the whole project again.
+            shutil.copyfile(target / "partial_parse.msgpack", _parsed_project(target))
+            (target / "manifest.key").write_text(key, encoding="utf-8")
     return manifest
+
+
+def _parsed_project(target: Path) -> Path:
+    """Return the file from which a close takes the parsed project."""
+    return target / "manifest.msgpack"
+
+
+def manifest_key() -> str:
+    """Return the hash of all that the present manifest depends on; empty before `ensure_manifest`."""
+    key_file = target_dir() / "manifest.key"
+    return key_file.read_text(encoding="utf-8") if key_file.exists() else ""
 
 
 def _project_key(settings: Settings) -> str:
@@ -114,6 +138,101 @@ def _parse(settings: Settings) -> None:
         raise ConfigurationError(f"dbt is not installed beside {sys.executable}; run: make setup.") from error
     if done.returncode != 0:
         raise DbtError(f"The dbt project does not parse:\n{done.stdout.strip()}\n{done.stderr.strip()}")
+
+
+# ---- a dbt command in this process -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DbtRun:
+    """What a dbt command came to: the results of its models and tests, and the error that kept it from running any."""
+
+    succeeded: bool
+    results: Mapping[str, Any] = field(default_factory=lambda: {"results": []})
+    error: str = ""
+
+
+def run_dbt(args: Sequence[str], artefacts: Path, see: Callable[[Mapping[str, Any]], None]) -> DbtRun:
+    """Run a dbt command in this process and give `see` each event in `EVENTS`, one at a time.
+
+    A process of its own would import dbt a second time. dbt's log, its results after a failure and the SQL that ran are in
+    `artefacts`; dbt holds no connection afterwards.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted; dbt has cancelled its queries.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt_common.events.functions import msg_to_dict
+
+    one_at_a_time = threading.Lock()
+
+    def seen(event: EventMsg) -> None:
+        if event.info.name in EVENTS:
+            with one_at_a_time:
+                see(msg_to_dict(event))
+
+    places = {"project-dir": DBT_PROJECT_DIR, "profiles-dir": DBT_PROJECT_DIR, "target-path": artefacts, "log-path": artefacts}
+    with _interrupts_for_dbt():
+        try:
+            outcome = dbtRunner(callbacks=[seen]).invoke(
+                [
+                    *args,
+                    *(text for name, place in places.items() for text in (f"--{name}", str(place))),
+                    # What `ensure_manifest` parsed serves each run; nothing reads the manifest that a run would write.
+                    "--partial-parse-file-path",
+                    str(_parsed_project(target_dir())),
+                    "--no-write-json",
+                    "--no-use-colors",
+                    "--log-format-file",
+                    "json",
+                ]
+            )
+        finally:
+            _close_connections()
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    return _dbt_run(outcome, artefacts)
+
+
+def _dbt_run(outcome: dbtRunnerResult, artefacts: Path) -> DbtRun:
+    from dbt.artifacts.schemas.run import RunExecutionResult
+
+    if not isinstance(outcome.result, RunExecutionResult):
+        return DbtRun(succeeded=False, error=" ".join(str(outcome.exception or "").split()))
+    if not outcome.success:
+        outcome.result.write(str(artefacts / "run_results.json"))
+    results = [
+        {"unique_id": result.node.unique_id, "status": str(result.status), "message": result.message}
+        for result in outcome.result.results
+    ]
+    return DbtRun(outcome.success, {"results": results})
+
+
+@contextmanager
+def _interrupts_for_dbt() -> Iterator[None]:
+    """Let Ctrl-C, or Dagster when it ends a run, reach dbt as the KeyboardInterrupt on which it cancels its queries."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _close_connections() -> None:
+    """Close the database that dbt-duckdb keeps open for a next command, so that the working copy can be read and renamed."""
+    from dbt.adapters.factory import FACTORY
+
+    for adapter in FACTORY.adapters.values():
+        close_all = getattr(type(adapter.connections), "close_all_connections", None)
+        if close_all is not None:
+            close_all()
+
+
+# ---- what is said of it ----------------------------------------------------------------------------------------------
 
 
 class Progress:
@@ -154,18 +273,22 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def failure_sentence(run_results: Mapping[str, Any], errors: Mapping[str, str] | None = None) -> str:
-    """Return one sentence on the models and tests that failed in a `run_results.json`; `errors` as `Progress` saw them."""
+def failure_sentence(run_results: Mapping[str, Any], errors: Mapping[str, str] | None = None, stopped: str = "") -> str:
+    """Return one sentence on the models and tests that failed in a `run_results.json`; `errors` as `Progress` saw them.
+
+    `stopped` is the error that kept dbt from running any.
+    """
     reasons = [f"{name}: {reason}" for name, reason in _failed(run_results, errors or {})]
     if not reasons:
-        return "dbt stopped before it ran anything"
+        return "dbt stopped before it ran anything" + (f": {stopped}" if stopped else "")
     more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
     return "; ".join(reasons[:3]) + more
 
 
-def may_pass_later(run_results: Mapping[str, Any], errors: Mapping[str, str] | None = None) -> bool:
+def may_pass_later(run_results: Mapping[str, Any], errors: Mapping[str, str] | None = None, stopped: str = "") -> bool:
     """A failed test or a wrong query fails again on the same rows; a disturbed disk or memory may not."""
-    return all(any(word in reason for word in PASSING_ERRORS) for _, reason in _failed(run_results, errors or {}))
+    reasons = [reason for _, reason in _failed(run_results, errors or {})] or [stopped]
+    return all(any(word in reason for word in PASSING_ERRORS) for reason in reasons)
 
 
 def _failed(run_results: Mapping[str, Any], errors: Mapping[str, str]) -> list[tuple[str, str]]:

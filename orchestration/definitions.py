@@ -1,13 +1,12 @@
 """What Dagster loads. Wiring only: no connection is opened and no warehouse is needed."""
 
 from dagster import Definitions, in_process_executor
-from dagster_dbt import DbtCliResource
 
 from orchestration.assets import model_assets, raw_assets
-from orchestration.dbt import DBT, ensure_manifest
+from orchestration.dbt import ensure_manifest
 from orchestration.jobs import monthly_close, monthly_schedule
 from orchestration.partitions import monthly_partitions
-from orchestration.settings import DBT_PROJECT_DIR, load_settings
+from orchestration.settings import load_settings
 
 settings = load_settings()
 partitions = monthly_partitions(settings)
@@ -17,5 +16,4 @@ definitions = Definitions(
     jobs=[monthly_close],
     schedules=[monthly_schedule(settings)],
     executor=in_process_executor,
-    resources={"dbt": DbtCliResource(project_dir=str(DBT_PROJECT_DIR), dbt_executable=DBT)},
 )

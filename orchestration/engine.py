@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from orchestration.close import WarehouseState, read_state, record_closed, record_first_month
 from orchestration.ingest import IngestResult
 from orchestration.raw import refresh_raw
+from orchestration.relations import Name, Relation, relations
 from orchestration.settings import Settings
 from orchestration.warehouse import Report, building_dir, reading, remember_first_month, writing
 
@@ -25,6 +26,9 @@ class Close(Protocol):
 
     def begin(self, first_month: date, months: Sequence[date]) -> None:
         """Prepare for dbt, which is to build `months`."""
+
+    def relations(self, counted: Collection[Name]) -> Mapping[Name, Relation]:
+        """Return what dbt built, by schema and name: columns, and the rows of those in `counted`."""
 
     def publish(self, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
         """Show the months to readers, at the latest when the close ends without an error."""
@@ -96,6 +100,9 @@ class _DuckDBClose:
 
     def begin(self, first_month: date, months: Sequence[date]) -> None:
         record_first_month(self.copy, first_month)
+
+    def relations(self, counted: Collection[Name]) -> Mapping[Name, Relation]:
+        return relations(self.copy, counted)
 
     def publish(self, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
         record_closed(self.copy, months, closed_at, run_id)

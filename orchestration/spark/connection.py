@@ -8,11 +8,14 @@ from contextlib import closing, contextmanager
 from datetime import date
 from typing import Any
 
+from orchestration.relations import Relation
 from orchestration.settings import Settings
 from orchestration.warehouse import WarehouseError
 
 # The view's query in what `show table extended` says of it.
 VIEW_TEXT = re.compile(r"^View Text: (.*?)^View Original Text: ", re.MULTILINE | re.DOTALL)
+# A column in the schema at the end of it.
+COLUMN = re.compile(r"^ \|-- (\w+): (\w+)", re.MULTILINE)
 SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_LTZ", "spark.sql.ansi.enabled": "true"}
 
 
@@ -33,7 +36,7 @@ class Cluster:
         try:
             self._cursor.execute(sql)
         except Error as error:
-            raise WarehouseError(f"The Spark cluster refused a statement: {_reason(error)}") from error
+            raise WarehouseError(f"The Spark cluster refused a statement: {_reason(error)}") from None
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
@@ -60,12 +63,20 @@ class Cluster:
         found = {row[1]: VIEW_TEXT.search(row[3]) for row in self.rows(f"show table extended in {schema} like '*'")}
         return {name: text[1].rstrip("\n") for name, text in found.items() if text}
 
-    def show(self, view: str, query: str, existing: set[str] | dict[str, str]) -> None:
+    def relations(self, schema: str) -> dict[str, Relation]:
+        """Return the columns of each table and view of a schema, by name."""
+        return {
+            name: Relation(dict(COLUMN.findall(text)))
+            for _, name, _, text in self.rows(f"show table extended in {schema} like '*'")
+        }
+
+    def show(self, view: str, query: str) -> None:
         """Make `schema.view` show a query, in one change of the catalog.
 
         `create or replace view` would drop the view first, and a reader would meet the gap.
         """
-        verb = "alter" if view.split(".")[1] in existing else "create"
+        schema, name = view.split(".")
+        verb = "alter" if self.rows(f"show tables in {schema} like '{name}'") else "create"
         self.run(f"{verb} view {view} as {query}")
 
 
@@ -95,12 +106,11 @@ def connecting(settings: Settings) -> Iterator[Cluster]:
 
 def values(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
     """Return a query of some literal rows, also of none; each column is written `name type`."""
-    names = [column.split()[0] for column in columns]
-    if not rows:
-        nulls = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in (column.split() for column in columns))
-        return f"select {nulls} where 1 = 0"
-    literals = ", ".join(f"({', '.join(row)})" for row in rows)
-    return f"select * from values {literals} as literal ({', '.join(names)})"
+    named = [column.split() for column in columns]
+    casts = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in named)
+    literals = ", ".join(f"({', '.join(row)})" for row in rows or [["null"] * len(columns)])
+    none = "" if rows else " where 1 = 0"
+    return f"select {casts} from values {literals} as literal ({', '.join(name for name, _ in named)}){none}"
 
 
 def _date(value: str | None) -> date | None:
@@ -109,5 +119,7 @@ def _date(value: str | None) -> date | None:
 
 def _reason(error: Exception) -> str:
     """Spark's own sentence, without the stack of the server."""
-    found = re.search(r"Error running query: (?:\[\w+\] )?[\w.]*(?:Exception|Error): (.*?)(?:\\n|\n|', ')", str(error), re.DOTALL)
+    found = re.search(
+        r"Error running query: (?:\[\w+\] )?[\w.]*(?:Exception|Error): (.*?)(?:\\n|\n|', ')", str(error), re.DOTALL
+    )
     return (found[1] if found else str(error))[:500]

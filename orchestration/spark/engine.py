@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +12,7 @@ from orchestration import close
 from orchestration.close import WarehouseState
 from orchestration.ingest import IngestResult
 from orchestration.raw import refresh_raw
+from orchestration.relations import Name, Relation
 from orchestration.settings import Settings
 from orchestration.spark import publication
 from orchestration.spark.connection import Cluster, connecting
@@ -84,6 +85,14 @@ class _SparkClose:
         close.record_first_month(self._settings.warehouse, first_month)
         _show_facts(self._settings, self._cluster)
         self._publication.begin(months)
+
+    def relations(self, counted: Collection[Name]) -> Mapping[Name, Relation]:
+        schemas = ["raw", "ops", *(publication.BUILDING + layer for layer in publication.LAYERS)]
+        found = {(schema, name): held for schema in schemas for name, held in self._cluster.relations(schema).items()}
+        counts = [f"select '{schema}' as s, '{name}' as t, count(*) as n from {schema}.{name}" for schema, name in counted]
+        for schema, name, n_rows in self._cluster.rows(" union all ".join(counts)) if counts else []:
+            found[schema, name].n_rows = n_rows
+        return found
 
     def publish(self, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
         self._publication.publish(months, closed_at.replace(tzinfo=None), run_id)

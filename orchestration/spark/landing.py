@@ -72,13 +72,12 @@ def land(settings: Settings, cluster: Cluster, report: Report) -> None:
         con.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
         con.execute(f"set memory_limit = '{settings.memory_limit}'; set threads = {settings.threads}")
         stored = cluster.tables("storage")
-        shown = {schema: cluster.tables(schema) for schema in ("raw", "quarantine", "ops")}
         for source in _sources(con, settings.raw_dir):
             before = book.get(source.relation, Landed())
-            is_there = _table_name(source, before.columns) in stored and source.name in shown[source.schema]
+            is_there = _table_name(source, before.columns) in stored
             if is_there and before.sources == source.versions:
                 continue
-            landed = _land(settings.spark_storage, con, cluster, source, before if is_there else Landed(), stored, shown)
+            landed = _land(settings.spark_storage, con, cluster, source, before if is_there else Landed(), stored)
             book[source.relation] = landed
             _write_book(book_file, book)
             if source.schema == "raw":
@@ -114,7 +113,6 @@ def _land(
     source: _Source,
     before: Landed,
     stored: set[str],
-    shown: Mapping[str, set[str]],
 ) -> Landed:
     columns = {name: TYPES[kind] for name, kind, *_ in con.execute(f"describe {source.relation}").fetchall()}
     table = _table_name(source, columns)
@@ -143,7 +141,6 @@ def _land(
     cluster.show(
         source.relation,
         f"select {', '.join(f'`{name}`' for name in columns)} from storage.{table} where batch in ({names})",
-        shown[source.schema],
     )
     return Landed(columns, source.versions, batches)
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from graphlib import TopologicalSorter
 
 from orchestration.close import WarehouseState
 from orchestration.settings import Settings
@@ -21,6 +22,9 @@ BUILDING = "building_"
 LAYERS = ("staging", "core", "marts")
 MONTHS = ("snapshot_month date", "closed_by string")
 RUNS = ("closed_by string", "closed_at timestamp_ltz", "run_id string")
+# The part of a schema's name that dbt's relations have and readers' have not, in a query.
+OF_DBT = re.compile(rf"\b{BUILDING}(?=(?:{'|'.join((*LAYERS, 'ops'))})\.)")
+RELATION = re.compile(r"\b\w+\.\w+\b")
 # A table that a run makes anew, as against one that keeps months.
 WHOLE_TABLE = re.compile(r"\w+__([0-9a-f]{8})")
 
@@ -69,8 +73,10 @@ def show_facts(cluster: Cluster, raw_dir: str, history_loaded_until: datetime | 
     until = f"timestamp_ltz '{history_loaded_until:%Y-%m-%d %H:%M:%S.%f}'" if history_loaded_until else "null"
     row = [_text(raw_dir), until, _month(first_month) if first_month else "null"]
     columns = ("raw_dir string", "history_loaded_until timestamp_ltz", "first_month date")
-    casts = ", ".join(f"cast({value} as {column.split()[1]}) as {column.split()[0]}" for value, column in zip(row, columns, strict=True))
-    cluster.show("ops.warehouse", f"select {casts}", cluster.tables("ops"))
+    casts = ", ".join(
+        f"cast({value} as {column.split()[1]}) as {column.split()[0]}" for value, column in zip(row, columns, strict=True)
+    )
+    cluster.show("ops.warehouse", f"select {casts}")
 
 
 class Close:
@@ -85,32 +91,35 @@ class Close:
         """Let dbt build months; what earlier runs left and nobody reads any more is removed."""
         replaced = _pairs(self._cluster, "building_ops.replaced_months")
         self._remove_unused({*self._before.items(), *replaced})
-        existing = self._cluster.tables("building_ops")
-        self._cluster.show("building_ops.this_run", f"select '{self.closed_by}' as closed_by", existing)
-        self._cluster.show("building_ops.published_months", _months_query(self._after(months)), existing)
+        self._cluster.show("building_ops.this_run", f"select '{self.closed_by}' as closed_by")
+        self._cluster.show("building_ops.published_months", _months_query(self._after(months)))
 
     def publish(self, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
         """Show readers what dbt has built: first new relations and changed definitions, then the months, all at once."""
         cluster = self._cluster
-        cluster.show("building_ops.replaced_months", _months_query(self._before), cluster.tables("building_ops"))
-        ops = cluster.tables("ops")
+        cluster.show("building_ops.replaced_months", _months_query(self._before))
         after = self._after(months)
         kept = {run for run in _runs(cluster) if run.closed_by in {*after.values(), *self._before.values()}}
         runs = sorted({*kept, Run(self.closed_by, closed_at, run_id)}, key=lambda run: run.closed_at)
-        cluster.show("ops.close_runs", _runs_query(runs), ops)
-        for layer in LAYERS:
-            self._show_layer(layer)
-        cluster.show("ops.published_months", _months_query(after), ops)
+        cluster.show("ops.close_runs", _runs_query(runs))
+        self._show_relations()
+        cluster.show("ops.published_months", _months_query(after))
 
     def _after(self, months: Sequence[date]) -> dict[date, str]:
         return {**self._before, **dict.fromkeys(months, self.closed_by)}
 
-    def _show_layer(self, layer: str) -> None:
-        shown = self._cluster.views(layer)
-        for name, text in self._cluster.views(BUILDING + layer).items():
-            query = re.sub(rf"\b{BUILDING}(?=(?:{'|'.join((*LAYERS, 'ops'))})\.)", "", text)
-            if shown.get(name) != query:
-                self._cluster.show(f"{layer}.{name}", query, shown)
+    def _show_relations(self) -> None:
+        """Give readers what dbt's views show now, with readers' schemas in place of dbt's: each after those it reads."""
+        queries = {
+            f"{layer}.{name}": OF_DBT.sub("", text)
+            for layer in LAYERS
+            for name, text in self._cluster.views(BUILDING + layer).items()
+        }
+        shown = {f"{layer}.{name}": text for layer in LAYERS for name, text in self._cluster.views(layer).items()}
+        reads = {view: queries.keys() & set(RELATION.findall(query)) for view, query in queries.items()}
+        for view in TopologicalSorter(reads).static_order():
+            if shown.get(view) != queries[view]:
+                self._cluster.show(view, queries[view])
 
     def _remove_unused(self, used: set[tuple[date, str]]) -> None:
         latest = [run.closed_by for run in sorted(_runs(self._cluster), key=lambda run: run.closed_at)][-2:]
@@ -159,4 +168,3 @@ def _month(month: date) -> str:
 def _text(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
