@@ -15,13 +15,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import random
 import re
 import shutil
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,10 +71,11 @@ class Cluster:
         """The folder of the tables."""
         return self.folder / "warehouse"
 
-    @property
-    def event_log(self) -> Path:
-        """Spark's record of what ran where, one JSON object per line."""
-        return next(path for path in (self.folder / "events").iterdir() if self.application in path.name)
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield Spark's own record of what ran where, as far as it is written (the whole of it once the cluster is stopped)."""
+        path = next(path for path in (self.folder / "events").iterdir() if self.application in path.name)
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            yield from (json.loads(line) for line in lines if line.endswith("\n"))
 
     def executors(self) -> list[dict[str, Any]]:
         """Return what Spark's REST interface says of each executor, dead ones too, the driver left out.
@@ -128,6 +130,8 @@ def start(
         return running(folder)
     spark_home = _spark_home()
     java = _java()
+    # What an earlier cluster left behind when one of its processes died.
+    stop(folder)
     port = _port(port)
     _clear(folder)
     environment = _environment(folder, spark_home, java)
@@ -171,16 +175,52 @@ def _start(launch: _Launcher, port: int, workers: int, cores: int, memory: str, 
 
     master_port, master_ui = _free_port(), _free_port()
     master = f"spark://{HOST}:{master_port}"
-    launch("master", "spark-class", "org.apache.spark.deploy.master.Master",
-           "--host", HOST, "--port", str(master_port), "--webui-port", str(master_ui))  # fmt: skip
+    launch(
+        "master",
+        "spark-class",
+        "org.apache.spark.deploy.master.Master",
+        "--host",
+        HOST,
+        "--port",
+        str(master_port),
+        "--webui-port",
+        str(master_ui),
+    )
     _wait(folder, "the master", lambda: _get(f"http://{HOST}:{master_ui}/json/"))
     for number in range(1, workers + 1):
-        launch(f"worker-{number}", "spark-class", "org.apache.spark.deploy.worker.Worker", "--host", HOST,
-               "--cores", str(cores), "--memory", memory, "--work-dir", str(folder / "work" / str(number)),
-               "--webui-port", str(_free_port()), master)  # fmt: skip
-    launch("thrift", "spark-submit", "--master", master, "--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
-           "--name", "bathtub", "spark-internal", "--hiveconf", f"hive.server2.thrift.bind.host={HOST}",
-           "--hiveconf", f"hive.server2.thrift.port={port}", "--hiveconf", "hive.server2.authentication=NOSASL")  # fmt: skip
+        launch(
+            f"worker-{number}",
+            "spark-class",
+            "org.apache.spark.deploy.worker.Worker",
+            "--host",
+            HOST,
+            "--cores",
+            str(cores),
+            "--memory",
+            memory,
+            "--work-dir",
+            str(folder / "work" / str(number)),
+            "--webui-port",
+            str(_free_port()),
+            master,
+        )
+    launch(
+        "thrift",
+        "spark-submit",
+        "--master",
+        master,
+        "--class",
+        "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
+        "--name",
+        "bathtub",
+        "spark-internal",
+        "--hiveconf",
+        f"hive.server2.thrift.bind.host={HOST}",
+        "--hiveconf",
+        f"hive.server2.thrift.port={port}",
+        "--hiveconf",
+        "hive.server2.authentication=NOSASL",
+    )
     driver_ui = f"http://{HOST}:{settings['spark.ui.port']}"
     application = _wait(folder, "the Thrift server", lambda: _application(driver_ui, port))
     cluster = Cluster(folder, HOST, port, master, driver_ui, application, _pids(folder))
@@ -202,6 +242,8 @@ def _settings(
         "spark.executor.memory": memory,
         "spark.executor.cores": str(cores_per_worker),
         "spark.ui.port": str(_free_port()),
+        # A port that is taken ends the process, which says so, instead of being replaced by another one.
+        "spark.port.maxRetries": "0",
         "spark.ui.showConsoleProgress": "false",
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": str(folder / "events"),
@@ -275,10 +317,12 @@ def _port(wanted: int) -> int:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a free port below those that systems give to outgoing connections, so that it stays free until it is used."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise SparkClusterError(f"There is no free port on {HOST} between 20000 and 32000; stop a program that listens there.")
 
 
 def _clear(folder: Path) -> None:

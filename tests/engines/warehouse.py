@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from orchestration.contract import raw_tables
+from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.spark.cluster import Cluster
 from tests.dbt.conftest import run_dbt
 
@@ -18,11 +22,23 @@ def spark(cluster: Cluster) -> Iterator[Any]:
     """Yield a cursor on the cluster's Thrift server, with the session settings of the dbt profile."""
     from pyhive import hive
 
+    profile = yaml.safe_load((DBT_PROJECT_DIR / "profiles.yml").read_text(encoding="utf-8"))["bathtub"]["outputs"]["spark"]
+    settings = profile["server_side_parameters"]
+    where = {"host": cluster.host, "port": cluster.port, "auth": "NOSASL", "username": "tests"}
     with (
-        closing(hive.connect(host=cluster.host, port=cluster.port, auth="NOSASL", username="tests")) as connection,
+        closing(hive.connect(**where, configuration=settings)) as connection,
         closing(connection.cursor()) as cursor,
     ):
         yield cursor
+
+
+def rows(cursor: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; its dates as dates, which the driver leaves as text."""
+    is_date = [column[1] == "DATE_TYPE" for column in cursor.description]
+    return [
+        tuple(date.fromisoformat(value) if value and of_date else value for value, of_date in zip(row, is_date, strict=True))
+        for row in cursor.fetchall()
+    ]
 
 
 def spark_type(data_type: str) -> str:

@@ -1,12 +1,13 @@
-{# Local calendar date, in the reporting zone, of a UTC timestamp. #}
-{% macro local_date(timestamp) -%}
-    {{ return(adapter.dispatch('local_date')(timestamp)) }}
+{# Local calendar date, in the reporting zone unless told otherwise, of a UTC timestamp. #}
+{% macro local_date(timestamp, zone=none) -%}
+    {{ return(adapter.dispatch('local_date')(timestamp, zone or var('reporting_timezone'))) }}
 {%- endmacro %}
 
-{% macro duckdb__local_date(timestamp) -%}
-    cast(timezone('{{ var("reporting_timezone") }}', timezone('UTC', {{ timestamp }})) as date)
+{% macro duckdb__local_date(timestamp, zone) -%}
+    cast(timezone('{{ zone }}', timezone('UTC', {{ timestamp }})) as date)
 {%- endmacro %}
 
-{% macro spark__local_date(timestamp) -%}
-    cast(from_utc_timestamp({{ timestamp }}, '{{ var("reporting_timezone") }}') as date)
+{# The timestamp has the session's zone, which is UTC. #}
+{% macro spark__local_date(timestamp, zone) -%}
+    cast(from_utc_timestamp({{ timestamp }}, '{{ zone }}') as date)
 {%- endmacro %}

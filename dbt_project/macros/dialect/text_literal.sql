@@ -1,9 +1,9 @@
-{# A text as an SQL literal. #}
+{# A text as a SQL literal. #}
 {% macro text_literal(text) -%}
-    {{ return(adapter.dispatch('text_literal')(text | string)) }}
+    {{ return(adapter.dispatch('text_literal')(text)) }}
 {%- endmacro %}
 
-{% macro duckdb__text_literal(text) -%}
+{% macro default__text_literal(text) -%}
     '{{ text.replace("'", "''") }}'
 {%- endmacro %}
 

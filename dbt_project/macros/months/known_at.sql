@@ -13,7 +13,7 @@
     case
         when
             {{ late_date }}
-            >= {{ date_plus_days(add_months(first_of_month(occurred_date), 1), var('closing_grace_days')) }}
+            >= {{ date_plus_days(add_months(month_start(occurred_date), 1), var('closing_grace_days')) }}
             then {{ late_date }}
         else {{ occurred_date }}
     end
