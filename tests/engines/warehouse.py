@@ -49,7 +49,7 @@ def spark_type(data_type: str) -> str:
 def make_relations(cluster: Cluster, folder: Path) -> None:
     """Make the raw tables, the seed, and each model as a view of what dbt compiles for Spark."""
     with spark(cluster) as cursor:
-        for schema in ("raw", "ops", "staging", "core", "marts"):
+        for schema in ("raw", "ops", "building_staging", "building_core", "building_marts"):
             cursor.execute(f"drop schema if exists {schema} cascade")
             cursor.execute(f"create schema {schema}")
         for table in raw_tables():
