@@ -136,6 +136,8 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
         keys = context.partition_key_range
         first, last = parse_month(keys.start), parse_month(keys.end)
         try:
+            if context.is_subset and not engine.publishes_parts:
+                raise CloseError(f"On {settings.target} a close takes all models; run the job monthly_close, or: make build.")
             with engine.closing(f"close {keys.start} to {keys.end}", context.log.info) as close, environment(settings):
                 now = datetime.now(UTC)
                 state = close.state

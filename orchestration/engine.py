@@ -41,6 +41,10 @@ class Engine(Protocol):
     def rejected(self) -> str:
         """Where what a failed close built can be looked at."""
 
+    @property
+    def publishes_parts(self) -> bool:
+        """Whether a run of some models shows readers what it built."""
+
     def read_state(self) -> WarehouseState:
         """Return what readers see: the first month and the closed ones."""
 
@@ -72,6 +76,10 @@ class DuckDBEngine:
     @property
     def rejected(self) -> str:
         return str(building_dir(self.settings.warehouse))
+
+    @property
+    def publishes_parts(self) -> bool:
+        return True
 
     def read_state(self) -> WarehouseState:
         return read_state(self.settings.warehouse)

@@ -28,8 +28,13 @@ class SparkEngine:
 
     @property
     def rejected(self) -> str:
-        """The schemas in which dbt works."""
+        """The schemas in which dbt works; the partitions stay until the next close."""
         return "the schemas building_core and building_marts of the cluster"
+
+    @property
+    def publishes_parts(self) -> bool:
+        """False: one change shows a month in all tables, those that were not built would be empty."""
+        return False
 
     def read_state(self) -> WarehouseState:
         """Return the first month and the published months."""

@@ -20,6 +20,7 @@ from tests.engines.closes import Base, clear, closed_months
 
 pytestmark = pytest.mark.engines
 
+NO_TESTS = ("--exclude-resource-type", "test")
 DEMO_END = date(2026, 10, 1)
 MakeBase = Callable[..., Base]
 
@@ -44,17 +45,17 @@ def make_base(cluster: Cluster, target: Path, tmp_path: Path) -> MakeBase:
 
 
 def test_demo_closed_as_a_range_and_a_month_more_and_again(make_base: MakeBase, tmp_path: Path) -> None:
-    first = add_months(DEMO_END, -3)
-    generate(tmp_path / "raw", profiles=1_500, months=4, end=DEMO_END)
+    first, second, third = (add_months(DEMO_END, i) for i in (-11, -10, -9))
+    generate(tmp_path / "raw", profiles=1_500, months=12, end=DEMO_END)
     base = make_base(first)
-    base.close(first, add_months(DEMO_END, -1))
+    base.close(first, second)
     assert base.differences() == []
-    base.close(DEMO_END, DEMO_END)
+    base.close(third, third)
     assert base.differences() == []
     # Closed again on Spark alone: nothing moves.
-    base.close_on_spark(add_months(DEMO_END, -1), DEMO_END, "--exclude-resource-type", "test")
+    base.close_on_spark(second, third, *NO_TESTS)
     assert base.differences() == []
-    assert closed_months(base) == [add_months(first, i) for i in range(4)]
+    assert closed_months(base) == [first, second, third]
 
 
 def test_traps(make_base: MakeBase, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@
         {%- do run_query(create_stored_months(stored, columns)) -%}
         {%- do adapter.cache_added(stored) -%}
     {%- elif closing_month() == months_of_run().first -%}
-        {%- do require_same_columns(stored, columns) -%}
+        {%- do require_stored_columns(stored, columns) -%}
     {%- endif -%}
     {%- if closing_month() == months_of_run().first -%}
         {%- do run_query(create_view_on_months(this, stored, columns)) -%}

@@ -40,7 +40,7 @@
 {%- endmacro %}
 
 {# Stops when closed months were stored with other columns. #}
-{% macro require_same_columns(stored, columns) -%}
+{% macro require_stored_columns(stored, columns) -%}
     {%- set known = {'snapshot_month': 'date'} -%}
     {%- for column in adapter.get_columns_in_relation(stored) if column.name not in ('month', 'closed_by') -%}
         {%- do known.update({column.name: column.dtype}) -%}

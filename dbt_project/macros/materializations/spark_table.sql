@@ -26,7 +26,7 @@
         from values
             {% for row in rows.rows -%}
                 ({% for value in row.values() -%}
-                    {{ text_literal(value) if value is not none else 'null' }}
+                    {{ text_literal(value | string) if value is not none else 'null' }}
                     {{- ', ' if not loop.last }}
                 {%- endfor %}){{ ',' if not loop.last }}
             {% endfor -%}
