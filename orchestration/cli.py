@@ -60,6 +60,7 @@ def build(first: date | None, last: date | None, verbose: bool) -> None:
 def _build(settings: Settings, first: date | None, last: date | None, verbose: bool) -> None:
     started = time.monotonic()
     engine = engine_of(settings)
+    engine.settle(log.info)
     state = engine.read_state()
     if state.closed and not plan(settings.vars, state, datetime.now(UTC), first, last):
         log.info("Nothing to close: %s is closed up to %s.", settings.warehouse, month_text(state.closed[-1]))

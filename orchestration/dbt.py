@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from orchestration.close import vars_args
+from orchestration.month_files import months_dir
 from orchestration.settings import DBT_PROJECT_DIR, ConfigurationError, Settings
 from orchestration.warehouse import Report, working_copy
 
@@ -48,6 +49,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     return {
         "BATHTUB_TARGET": settings.target,
         "BATHTUB_DBT_DUCKDB": str(working_copy(settings.warehouse)),
+        "BATHTUB_DBT_MONTHS": str(months_dir(settings.warehouse)),
         "BATHTUB_MEMORY_LIMIT": settings.memory_limit,
         "BATHTUB_THREADS": str(settings.threads),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

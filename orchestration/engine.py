@@ -14,7 +14,7 @@ from orchestration.ingest import IngestResult
 from orchestration.raw import refresh_raw
 from orchestration.relations import Name, Relation, relations
 from orchestration.settings import Settings
-from orchestration.warehouse import Report, building_dir, reading, remember_first_month, writing
+from orchestration.warehouse import Report, building_dir, reading, remember_first_month, settle, writing
 
 
 class Close(Protocol):
@@ -44,6 +44,9 @@ class Engine(Protocol):
     @property
     def publishes_parts(self) -> bool:
         """Whether a run of some models shows readers what it built."""
+
+    def settle(self, report: Report) -> None:
+        """See that what was closed is where it is looked for."""
 
     def read_state(self) -> WarehouseState:
         """Return what readers see: the first month and the closed ones."""
@@ -80,6 +83,9 @@ class DuckDBEngine:
     @property
     def publishes_parts(self) -> bool:
         return True
+
+    def settle(self, report: Report) -> None:
+        settle(self.settings, report)
 
     def read_state(self) -> WarehouseState:
         return read_state(self.settings.warehouse)

@@ -207,7 +207,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     target = env.get("BATHTUB_TARGET") or "duckdb"
     if target not in TARGETS:
         raise ConfigurationError(f"BATHTUB_TARGET = {target!r}; allowed: {', '.join(TARGETS)}.")
-    memory_limit = env.get("BATHTUB_MEMORY_LIMIT") or "4GB"
+    memory_limit = env.get("BATHTUB_MEMORY_LIMIT") or "3GB"
     if not re.fullmatch(r"\d+(\.\d+)?\s?(MB|GB|MiB|GiB)", memory_limit):
         raise ConfigurationError(f"BATHTUB_MEMORY_LIMIT = {memory_limit!r}; allowed: a size such as 4GB or 800MB.")
     raw_files = _mapping(env, "BATHTUB_RAW_FILES", "{orders: 'sales/*.csv.gz'}")

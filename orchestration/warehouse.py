@@ -1,6 +1,7 @@
 """The warehouse file: one writer at a time, on a working copy that replaces the file only when the work is complete.
 
-Readers keep the file they opened and never meet a half-written month; a run that fails or is killed leaves it untouched.
+Readers keep the file they opened and never meet a half-written month; a run that fails or is killed leaves it untouched. The
+file names the month files that count (`month_files.py`): replacing it publishes them too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
+from orchestration import month_files
 from orchestration.settings import Settings, parse_month
 
 Report = Callable[[str], None]
@@ -72,11 +74,12 @@ def writing(settings: Settings, purpose: str, report: Report = _silent) -> Itera
 
     Raises:
         WarehouseBusyError: another writer did not finish in time.
-        WarehouseError: the folder cannot be written or has no room for the copy.
+        WarehouseError: the folder cannot be written, has no room for the copy, or lacks files of closed months.
     """
     warehouse = settings.warehouse
     try:
         building_dir(warehouse).mkdir(parents=True, exist_ok=True)
+        month_files.months_dir(warehouse).mkdir(exist_ok=True)
     except OSError as error:
         raise WarehouseError(
             f"The folder of the warehouse, {warehouse.parent}, cannot be written ({error.strerror})."
@@ -144,11 +147,45 @@ def _copy_of(warehouse: Path) -> Path:
             # Left by a process that wrote to the file itself and died: its committed changes belong into the file.
             duckdb.connect(str(warehouse)).close()
         # Keeps a process that would write to the file itself, such as dbt by hand, out while it is copied.
-        with duckdb.connect(str(warehouse), read_only=True):
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            named, is_moved = month_files.named_files(connection), month_files.is_moved(connection, warehouse)
+            _require_month_files(warehouse, named)
             _copy_file(warehouse, copy)
     except duckdb.Error as error:
         raise _cannot_open(warehouse, error) from error
+    month_files.remove_others(warehouse, named)
+    if is_moved:
+        with duckdb.connect(str(copy)) as connection:
+            month_files.follow(connection, warehouse)
     return copy
+
+
+def _require_month_files(warehouse: Path, named: set[str]) -> None:
+    missing = month_files.missing_files(warehouse, named)
+    if missing:
+        raise WarehouseError(
+            f"{month_files.months_dir(warehouse)} lacks {len(missing)} of the {len(named)} files of closed months that "
+            f"{warehouse} names, first {missing[0]}; put that folder back beside the warehouse, from where it was or a backup."
+        )
+
+
+def settle(settings: Settings, report: Report = _silent) -> None:
+    """See that the warehouse has the files of its closed months beside it; one that was moved is made to read them there.
+
+    Raises:
+        WarehouseBusyError: another writer did not finish in time.
+        WarehouseError: files of closed months are missing, or the warehouse cannot be opened or written.
+    """
+    warehouse = settings.warehouse
+    if not warehouse.exists():
+        return
+    with reading(warehouse) as connection:
+        named, is_moved = month_files.named_files(connection), month_files.is_moved(connection, warehouse)
+    _require_month_files(warehouse, named)
+    if is_moved:
+        report(f"{warehouse} was moved: pointing it to the closed months beside it.")
+        with writing(settings, "a warehouse that was moved", report):
+            pass
 
 
 def _log_of(warehouse: Path) -> Path:
@@ -180,6 +217,7 @@ def _publish(copy: Path, warehouse: Path) -> None:
     # Opening and closing it folds a write-ahead log, if there is one, into the file.
     with duckdb.connect(str(copy)) as connection:
         connection.execute("checkpoint")
+        month_files.flush(warehouse, month_files.named_files(connection))
     with copy.open("rb") as file:
         os.fsync(file.fileno())
     copy.replace(warehouse)

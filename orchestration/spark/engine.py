@@ -36,6 +36,9 @@ class SparkEngine:
         """False: one change shows a month in all tables, those that were not built would be empty."""
         return False
 
+    def settle(self, report: Report) -> None:
+        """Do nothing: the catalog knows where the tables are."""
+
     def read_state(self) -> WarehouseState:
         """Return the first month and the published months."""
         with connecting(self.settings) as cluster:

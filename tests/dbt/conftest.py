@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from orchestration.contract import raw_tables
+from orchestration.month_files import months_dir
 from orchestration.settings import DBT_PROJECT_DIR
 
 DBT = Path(sys.executable).with_name("dbt")
@@ -58,6 +59,7 @@ def run_dbt(folder: Path, *args: str, project: Path = DBT_PROJECT_DIR, variables
 def make_warehouse(folder: Path, first_month: str = "2024-01-01") -> Path:
     """Make `folder/bathtub.duckdb` with the raw contract's tables, all empty, and what the ingest records."""
     warehouse = folder / "bathtub.duckdb"
+    months_dir(warehouse).mkdir()
     with duckdb.connect(str(warehouse)) as con:
         con.execute("create schema raw")
         for table in raw_tables():

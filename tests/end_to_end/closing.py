@@ -21,6 +21,7 @@ from dbt.contracts.graph.manifest import Manifest
 from orchestration.close import dbt_close_args, record_first_month
 from orchestration.dbt import dbt_environment, failure_sentence
 from orchestration.ingest import IngestResult, ingest
+from orchestration.month_files import months_dir
 from orchestration.months import months_between
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings, load_settings
 
@@ -68,18 +69,26 @@ def bring_in(
     raw_dir: Path, warehouse: Path, first: date, variables: Mapping[str, object], now: datetime | None = None
 ) -> IngestResult:
     """Ingest a raw folder into a warehouse whose history begins with the month `first`."""
+    months_dir(warehouse).mkdir(exist_ok=True)
     result = ingest(_settings(raw_dir, warehouse, variables), warehouse, now=now)
     record_first_month(warehouse, first)
     return result
 
 
-def close(warehouse: Path, first: date, last: date, variables: Mapping[str, object], with_tests: bool = True) -> None:
-    """Close a range of months in one dbt run, its tests included, and fail when a model or a test does."""
+def close(
+    warehouse: Path,
+    first: date,
+    last: date,
+    variables: Mapping[str, object],
+    with_tests: bool = True,
+    copy: Path | None = None,
+) -> None:
+    """Close a range of months of a warehouse, or of its working copy, in one dbt run; fail when a model or a test does."""
     settings = _settings(warehouse.parent, warehouse, variables)
     project, target = project_dir(), warehouse.parent / "target"
     environment = {
         **dbt_environment(settings),
-        "BATHTUB_DBT_DUCKDB": str(warehouse),
+        "BATHTUB_DBT_DUCKDB": str(copy or warehouse),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(warehouse.parent / "logs"),
     }

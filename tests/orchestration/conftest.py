@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
+from orchestration.month_files import follow
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
 from orchestration.warehouse import building_dir
 
@@ -177,8 +179,11 @@ class Built:
         return home
 
     def restore(self, folder: Path) -> None:
-        """Put the warehouse as it was after the first build."""
+        """Put the warehouse as it was after the first build, closed months included."""
         shutil.copytree(self.kept, folder, dirs_exist_ok=True)
+        warehouse = folder / self.home.warehouse.name
+        with duckdb.connect(str(warehouse)) as con:
+            follow(con, warehouse)
 
 
 @pytest.fixture(scope="session")
@@ -188,7 +193,7 @@ def built(blank: Home, imported: Import, tmp_path_factory: pytest.TempPathFactor
     assert process.returncode == 0, process.stdout + process.stderr
     kept = tmp_path_factory.mktemp("kept")
     for path in blank.folder.glob("bathtub.duckdb*"):
-        shutil.copy2(path, kept)
+        shutil.copytree(path, kept / path.name) if path.is_dir() else shutil.copy2(path, kept)
     return Built(blank, process, kept)
 
 

@@ -75,7 +75,7 @@ def test_the_last_lines_name_every_mart(built: Built) -> None:
 def test_a_build_leaves_no_work_behind(built: Built) -> None:
     names = {path.name for path in built.home.folder.iterdir()}
     file = built.home.warehouse.name
-    assert names == {"raw", "dagster", file, f"{file}.lock", f"{file}.first_month"}
+    assert names == {"raw", "dagster", file, f"{file}.lock", f"{file}.first_month", f"{file}.months"}
 
 
 def test_a_second_build_does_nothing_and_is_quick(built: Built, tmp_path: Path) -> None:

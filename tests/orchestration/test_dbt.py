@@ -144,6 +144,7 @@ def test_dbt_works_on_the_working_copy(home: Home) -> None:
     assert dbt_environment(home.settings(BATHTUB_MEMORY_LIMIT="2GB", BATHTUB_THREADS="3")) == {
         "BATHTUB_TARGET": "duckdb",
         "BATHTUB_DBT_DUCKDB": str(home.folder / ".bathtub.building" / "bathtub.duckdb"),
+        "BATHTUB_DBT_MONTHS": str(home.folder / "bathtub.duckdb.months"),
         "BATHTUB_MEMORY_LIMIT": "2GB",
         "BATHTUB_THREADS": "3",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -30,7 +30,7 @@ def test_defaults_need_no_environment() -> None:
     assert settings.raw_dir == PROJECT_ROOT / "data" / "raw"
     assert settings.warehouse == PROJECT_ROOT / "data" / "bathtub.duckdb"
     assert settings.dagster_home == PROJECT_ROOT / "data" / "dagster"
-    assert (settings.target, settings.memory_limit, settings.lock_wait_seconds) == ("duckdb", "4GB", 600)
+    assert (settings.target, settings.memory_limit, settings.lock_wait_seconds) == ("duckdb", "3GB", 600)
     assert settings.threads >= 1
     assert settings.vars.reporting_timezone == "Europe/Paris"
     assert settings.vars.recency_bands == [30, 90, 180, 365, 730]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
+from orchestration.month_files import months_dir
 from orchestration.warehouse import (
     WarehouseBusyError,
     WarehouseError,
@@ -53,6 +55,19 @@ con.execute("update t set i = 7")
 print("open", flush=True)
 sys.stdin.readline()
 """
+# Dies while it writes the file of a month.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from orchestration.month_files import months_dir
+from orchestration.settings import load_settings
+from orchestration.warehouse import writing
+with writing(load_settings(), "a long close"):
+    (months_dir(Path(sys.argv[1])) / "snapshot_month=2024-01-01" / "b.parquet").write_bytes(b"PAR1 half of a file")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+# What stays beside a warehouse.
+KEPT = {"bathtub.duckdb", "bathtub.duckdb.lock", "bathtub.duckdb.months"}
 READER = """
 import sys
 from pathlib import Path
@@ -161,7 +176,7 @@ def test_the_next_writer_starts_from_the_published_file(base: Home) -> None:
 def test_nothing_of_the_work_stays_after_a_publish(base: Home) -> None:
     with writing(base.settings(), "test") as copy:
         _add_one(copy)
-    assert _files(base) == {base.warehouse.name, base.warehouse.name + ".lock"}
+    assert _files(base) == KEPT
 
 
 def test_the_copy_has_the_same_catalog_name(base: Home) -> None:
@@ -179,7 +194,7 @@ def test_rows_still_in_the_copys_log_are_published(base: Home) -> None:
         assert base.run("-c", code, str(copy)).returncode == 0
         assert copy.with_name(copy.name + ".wal").stat().st_size > 0
     assert _number(base) == 7
-    assert _files(base) == {base.warehouse.name, base.warehouse.name + ".lock"}
+    assert _files(base) == KEPT
 
 
 def test_a_folder_that_cannot_be_written_is_named(home: Home) -> None:
@@ -290,7 +305,34 @@ def test_a_killed_writer_leaves_the_file_and_the_next_one_works(base: Home) -> N
     with writing(base.settings(BATHTUB_LOCK_WAIT_SECONDS="0"), "test") as copy:
         _add_one(copy)
     assert _number(base) == 2
-    assert _files(base) == {base.warehouse.name, base.warehouse.name + ".lock"}
+    assert _files(base) == KEPT
+
+
+def test_a_killed_writer_leaves_month_files_that_the_next_one_removes(base: Home) -> None:
+    with writing(base.settings(), "test") as copy:
+        _close_month(base, copy)
+    kept = _month_files(base)
+    assert base.run("-c", KILLED, str(base.warehouse)).returncode == -signal.SIGKILL
+    assert len(_month_files(base)) == len(kept) + 1
+    with writing(base.settings(BATHTUB_LOCK_WAIT_SECONDS="0"), "test"):
+        assert _month_files(base) == kept
+    with reading(base.warehouse) as con:
+        assert con.execute("from months").fetchall() == [(1,)]
+
+
+def _month_files(home: Home) -> set[Path]:
+    return set(months_dir(home.warehouse).glob("*/*"))
+
+
+def _close_month(home: Home, copy: Path) -> None:
+    """Write a month file and name it, as dbt does."""
+    folder = months_dir(home.warehouse)
+    (folder / "snapshot_month=2024-01-01").mkdir()
+    with duckdb.connect(str(copy)) as con:
+        con.execute(f"copy (select 1 as n) to '{folder}/snapshot_month=2024-01-01/a.parquet'")
+        con.execute("create schema ops; create table ops.month_files (file varchar, folder varchar)")
+        con.execute("insert into ops.month_files values ('snapshot_month=2024-01-01/a.parquet', ?)", [str(folder)])
+        con.execute(f"create view months as select n from read_parquet(['{folder}/snapshot_month=2024-01-01/a.parquet'])")
 
 
 def test_a_file_open_for_writing_in_another_program_is_busy(base: Home) -> None:

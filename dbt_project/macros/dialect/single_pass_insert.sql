@@ -1,7 +1,7 @@
 {#
     dbt writes the new rows of an incremental model to a temporary table and copies them from there. Every incremental model
-    here deletes a range of months and inserts it anew, reading its rows once, so a temporary view serves and each row is
-    written once.
+    here inserts a range of months anew, or writes a batch to a file, reading its rows once: a temporary view serves, and each
+    row is written once.
 #}
 {% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) -%}
     {%- if temporary and language == 'sql' and config.get('materialized') == 'incremental' -%}

@@ -1,6 +1,6 @@
 -- Grain: customer without a creation date who left a trace that became known in the months of the run or later. Older ones
 -- are in the state carried from the month before. Where every profile has its date, nothing is read.
-{{ config(materialized='table') }}
+{{ config(materialized='once') }}
 
 with customers as (
 

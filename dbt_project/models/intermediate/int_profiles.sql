@@ -1,5 +1,5 @@
 -- Grain: customer.
-{{ config(materialized='table') }}
+{{ config(materialized='once') }}
 
 with customers as (
 
