@@ -56,9 +56,8 @@ class SparkEngine:
     @contextmanager
     def closing(self, purpose: str, report: Report) -> Iterator[_SparkClose]:
         """Keep other writers out and yield a close."""
-        with self._writing(purpose, report), connecting(self.settings) as cluster:
-            publication.prepare(self.settings, cluster)
-            yield _SparkClose(self.settings, cluster)
+        with self._writing(purpose, report):
+            yield _SparkClose(self.settings)
         remember_first_month(self.settings.warehouse)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -81,28 +80,36 @@ def _show_facts(settings: Settings, cluster: Cluster) -> None:
 
 
 class _SparkClose:
-    def __init__(self, settings: Settings, cluster: Cluster) -> None:
-        self._settings, self._cluster = settings, cluster
-        self._publication = publication.Close(cluster)
+    """Each step has a session of its own: dbt may work for hours in between."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        with connecting(settings) as cluster:
+            publication.prepare(settings, cluster)
+            self._publication = publication.Close(cluster)
 
     @property
     def state(self) -> WarehouseState:
-        return publication.read_state(self._cluster)
+        with connecting(self._settings) as cluster:
+            return publication.read_state(cluster)
 
     def begin(self, first_month: date, months: Sequence[date]) -> None:
         close.record_first_month(self._settings.warehouse, first_month)
-        _show_facts(self._settings, self._cluster)
-        self._publication.begin(months)
+        with connecting(self._settings) as cluster:
+            _show_facts(self._settings, cluster)
+            self._publication.begin(cluster, months)
 
     def relations(self, counted: Collection[Name]) -> Mapping[Name, Relation]:
         schemas = ["raw", "ops", *(publication.BUILDING + layer for layer in publication.LAYERS)]
-        found = {(schema, name): held for schema in schemas for name, held in self._cluster.relations(schema).items()}
         counts = [f"select '{schema}' as s, '{name}' as t, count(*) as n from {schema}.{name}" for schema, name in counted]
-        for schema, name, n_rows in self._cluster.rows(" union all ".join(counts)) if counts else []:
-            found[schema, name].n_rows = n_rows
+        with connecting(self._settings) as cluster:
+            found = {(schema, name): held for schema in schemas for name, held in cluster.relations(schema).items()}
+            for schema, name, n_rows in cluster.rows(" union all ".join(counts)) if counts else []:
+                found[schema, name].n_rows = n_rows
         return found
 
     def publish(self, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
-        self._publication.publish(months, closed_at.replace(tzinfo=None), run_id)
+        with connecting(self._settings) as cluster:
+            self._publication.publish(cluster, months, closed_at.replace(tzinfo=None), run_id)
         # The ingest keeps the first month once months are closed.
         close.record_closed(self._settings.warehouse, months, closed_at, run_id)

@@ -84,57 +84,55 @@ class Close:
 
     def __init__(self, cluster: Cluster) -> None:
         self.closed_by = uuid.uuid4().hex[:8]
-        self._cluster = cluster
         self._before = _published(cluster)
 
-    def begin(self, months: Sequence[date]) -> None:
+    def begin(self, cluster: Cluster, months: Sequence[date]) -> None:
         """Let dbt build months; what earlier runs left and nobody reads any more is removed."""
-        replaced = _pairs(self._cluster, "building_ops.replaced_months")
-        self._remove_unused({*self._before.items(), *replaced})
-        self._cluster.show("building_ops.this_run", f"select '{self.closed_by}' as closed_by")
-        self._cluster.show("building_ops.published_months", _months_query(self._after(months)))
+        replaced = _pairs(cluster, "building_ops.replaced_months")
+        _remove_unused(cluster, {*self._before.items(), *replaced})
+        cluster.show("building_ops.this_run", f"select '{self.closed_by}' as closed_by")
+        cluster.show("building_ops.published_months", _months_query(self._after(months)))
 
-    def publish(self, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
+    def publish(self, cluster: Cluster, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
         """Show readers what dbt has built: first new relations and changed definitions, then the months, all at once."""
-        cluster = self._cluster
         cluster.show("building_ops.replaced_months", _months_query(self._before))
         after = self._after(months)
         kept = {run for run in _runs(cluster) if run.closed_by in {*after.values(), *self._before.values()}}
         runs = sorted({*kept, Run(self.closed_by, closed_at, run_id)}, key=lambda run: run.closed_at)
         cluster.show("ops.close_runs", _runs_query(runs))
-        self._show_relations()
+        _show_relations(cluster)
         cluster.show("ops.published_months", _months_query(after))
 
     def _after(self, months: Sequence[date]) -> dict[date, str]:
         return {**self._before, **dict.fromkeys(months, self.closed_by)}
 
-    def _show_relations(self) -> None:
-        """Give readers what dbt's views show now, with readers' schemas in place of dbt's: each after those it reads."""
-        queries = {
-            f"{layer}.{name}": OF_DBT.sub("", text)
-            for layer in LAYERS
-            for name, text in self._cluster.views(BUILDING + layer).items()
-        }
-        shown = {f"{layer}.{name}": text for layer in LAYERS for name, text in self._cluster.views(layer).items()}
-        reads = {view: queries.keys() & set(RELATION.findall(query)) for view, query in queries.items()}
-        for view in TopologicalSorter(reads).static_order():
-            if shown.get(view) != queries[view]:
-                self._cluster.show(view, queries[view])
 
-    def _remove_unused(self, used: set[tuple[date, str]]) -> None:
-        latest = [run.closed_by for run in sorted(_runs(self._cluster), key=lambda run: run.closed_at)][-2:]
-        for table in sorted(self._cluster.tables("storage")):
-            if not table.startswith(tuple(f"{layer}__" for layer in LAYERS)):
-                continue
-            if whole := WHOLE_TABLE.fullmatch(table):
-                if whole[1] not in latest:
-                    self._cluster.run(f"drop table storage.{table}")
-                continue
-            for (partition,) in self._cluster.rows(f"show partitions storage.{table}"):
-                month, closed_by = (part.split("=")[1] for part in partition.split("/"))
-                if (date.fromisoformat(month), closed_by) not in used:
-                    where = f"month = '{month}', closed_by = '{closed_by}'"
-                    self._cluster.run(f"alter table storage.{table} drop if exists partition ({where})")
+def _show_relations(cluster: Cluster) -> None:
+    """Give readers what dbt's views show now, with readers' schemas in place of dbt's: each after those it reads."""
+    queries = {
+        f"{layer}.{name}": OF_DBT.sub("", text) for layer in LAYERS for name, text in cluster.views(BUILDING + layer).items()
+    }
+    shown = {f"{layer}.{name}": text for layer in LAYERS for name, text in cluster.views(layer).items()}
+    reads = {view: queries.keys() & set(RELATION.findall(query)) for view, query in queries.items()}
+    for view in TopologicalSorter(reads).static_order():
+        if shown.get(view) != queries[view]:
+            cluster.show(view, queries[view])
+
+
+def _remove_unused(cluster: Cluster, used: set[tuple[date, str]]) -> None:
+    latest = [run.closed_by for run in sorted(_runs(cluster), key=lambda run: run.closed_at)][-2:]
+    for table in sorted(cluster.tables("storage")):
+        if not table.startswith(tuple(f"{layer}__" for layer in LAYERS)):
+            continue
+        if whole := WHOLE_TABLE.fullmatch(table):
+            if whole[1] not in latest:
+                cluster.run(f"drop table storage.{table}")
+            continue
+        for (partition,) in cluster.rows(f"show partitions storage.{table}"):
+            month, closed_by = (part.split("=")[1] for part in partition.split("/"))
+            if (date.fromisoformat(month), closed_by) not in used:
+                where = f"month = '{month}', closed_by = '{closed_by}'"
+                cluster.run(f"alter table storage.{table} drop if exists partition ({where})")
 
 
 def _published(cluster: Cluster) -> dict[date, str]:
