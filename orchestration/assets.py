@@ -172,7 +172,7 @@ def _close(context: AssetExecutionContext, settings: Settings, close: Close, mon
             results.append(event)
 
     # The models and tests that this run was asked for, as dbt takes them.
-    asked = get_updated_cli_invocation_params_for_context(context, {}, BathtubTranslator())
+    asked = get_updated_cli_invocation_params_for_context(context.op_execution_context, {}, BathtubTranslator())
     indirect = ["--indirect-selection", asked.indirect_selection] if asked.indirect_selection else []
     artefacts = target_dir() / f"run-{context.run.run_id[:8]}"
     run = run_dbt([*dbt_close_args(months, settings.overrides), *asked.selection_args, *indirect], artefacts, see)

@@ -87,7 +87,7 @@ def ensure_manifest(settings: Settings) -> Path:
     key = _project_key(settings)
 
     def fits() -> bool:
-        return manifest.exists() and manifest_key() == key
+        return manifest.exists() and _parsed_project(target).exists() and manifest_key() == key
 
     if fits():
         return manifest

@@ -36,10 +36,11 @@ def close_through_dagster(settings: Settings, months: list[date], verbose: bool)
     from dagster import DagsterInstance
 
     from orchestration.definitions import definitions
+    from orchestration.event_log import in_batches
     from orchestration.jobs import monthly_close, partition_range
 
     level = "DEBUG" if verbose else "CRITICAL"
-    with DagsterInstance.get() as instance, _quiet(verbose):
+    with DagsterInstance.get() as instance, in_batches(instance), _quiet(verbose):
         result = definitions.resolve_job_def(monthly_close.name).execute_in_process(
             instance=instance,
             tags=dict(partition_range(months)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,6 +126,22 @@ def test_two_builds_at_once_close_each_month_once(home: Home, built: Built) -> N
     query = "from marts.flows_monthly order by all"
     with reading(home.warehouse) as con, duckdb.connect(str(built.kept / "bathtub.duckdb"), read_only=True) as kept:
         assert con.execute(query).fetchall() == kept.execute(query).fetchall()
+
+
+@pytest.mark.slow
+def test_an_interrupted_build_closes_nothing_and_the_next_one_does(home: Home) -> None:
+    write_base(home.raw)
+    with home.start(("-m", "orchestration", "build", "--to", MONTHS[-1])) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("  closing 2024-02"):
+                process.send_signal(signal.SIGINT)
+        err = process.stderr.read() if process.stderr else ""
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert read_state(home.warehouse).closed == ()
+    assert home.command("build", "--to", MONTHS[0]).returncode == 0
+    assert read_state(home.warehouse).closed == (parse_month(MONTHS[0]),)
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------

@@ -24,17 +24,16 @@ from dagster import (
     TableSchema,
     materialize,
 )
-from dagster_dbt import DbtCliResource
 
 from orchestration import assets, raw
 from orchestration.assets import model_assets, raw_assets
 from orchestration.close import CloseError
-from orchestration.dbt import DBT, ensure_manifest
+from orchestration.dbt import ensure_manifest
 from orchestration.ingest import ingest
 from orchestration.jobs import partition_range
 from orchestration.partitions import monthly_partitions
 from orchestration.run import close_through_dagster
-from orchestration.settings import DBT_PROJECT_DIR, load_settings
+from orchestration.settings import load_settings
 from orchestration.warehouse import building_dir
 from tests.orchestration.conftest import MONTHS, Built, Home, write_base
 
@@ -139,14 +138,33 @@ def _rows(warehouse: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {name: con.execute(f"from {name} order by all").fetchall() for (name,) in tables}
 
 
+def _lineage(events: list[DagsterEvent]) -> dict[str, Mapping[str, Any]]:
+    found = {asset: metadata.get("dagster/column_lineage") for asset, metadata in _metadata(events).items()}
+    return {asset: lineage.deps_by_column for asset, lineage in found.items() if lineage is not None}
+
+
 @pytest.mark.slow
-def test_closing_again_gives_the_same_rows(closed: Home, definitions: Definitions) -> None:
+def test_closing_again_gives_the_same_rows_and_the_lineage_that_was_kept(
+    closed: Home, definitions: Definitions, events: list[DagsterEvent]
+) -> None:
     before = _rows(closed.warehouse)
     with duckdb.connect(str(closed.warehouse)) as con:
         con.execute("update marts.flows_monthly set n_profiles = n_profiles + 1 where snapshot_month >= '2024-03-01'")
     assert _rows(closed.warehouse) != before
+    first = _lineage(events)
+    assert first
+    kept = closed.dbt_target / "column_lineage.json"
+    # The second close takes it from there instead of finding it anew.
+    found = kept.read_text(encoding="utf-8")
+    kept.write_text(found.replace('"snapshot_month"', '"snapshot_month_as_kept"'), encoding="utf-8")
     close_through_dagster(load_settings(), [date(2024, 3, 1), LAST], verbose=False)
+    kept.write_text(found, encoding="utf-8")
     assert _rows(closed.warehouse) == before
+    with DagsterInstance.get() as instance:
+        (run,) = instance.get_runs()
+        again = _lineage([e.dagster_event for e in instance.all_logs(run.run_id) if e.dagster_event is not None])
+    assert again.keys() == first.keys()
+    assert all("snapshot_month_as_kept" in again[mart] for mart in first if mart.startswith("marts/"))
 
 
 def test_a_failing_test_leaves_the_warehouse_as_it_was_and_is_named(closed: Home, definitions: Definitions) -> None:
@@ -180,10 +198,10 @@ def _failed_checks(events: list[DagsterEvent]) -> set[str]:
 # ---- steps on their own ----------------------------------------------------------------------------------------------
 
 
-def _materialize(step: AssetsDefinition, **more: Any) -> ExecuteInProcessResult:
+def _materialize(step: AssetsDefinition) -> ExecuteInProcessResult:
     months = dict(partition_range([FIRST, LAST]))
     with DagsterInstance.ephemeral() as instance:
-        return materialize([step], instance=instance, tags=months, raise_on_error=False, **more)
+        return materialize([step], instance=instance, tags=months, raise_on_error=False)
 
 
 def _ingest(home: Home) -> ExecuteInProcessResult:
@@ -265,8 +283,7 @@ def test_a_disturbance_that_stays_fails_after_the_third_time(home: Home, monkeyp
 def test_months_without_a_base_fail_at_once(closed: Home, home: Home) -> None:
     settings = home.settings(BATHTUB_VARS="{first_month: 2024-01}")
     step = model_assets(settings, ensure_manifest(load_settings()), monthly_partitions(settings))
-    dbt = DbtCliResource(project_dir=str(DBT_PROJECT_DIR), dbt_executable=DBT)
-    result = _materialize(step, resources={"dbt": dbt})
+    result = _materialize(step)
     assert _failure(result) == "No month from 2024-01 to 2024-04 has an activity in the raw files."
     assert _retries(result) == []
     assert not home.warehouse.exists()
@@ -278,14 +295,12 @@ def test_a_run_of_some_models_closes_no_month(closed: Home) -> None:
         con.execute("delete from ops.closed_months where snapshot_month = ?", [LAST])
     settings = load_settings()
     step = model_assets(settings, ensure_manifest(settings), monthly_partitions(settings))
-    dbt = DbtCliResource(project_dir=str(DBT_PROJECT_DIR), dbt_executable=DBT)
     with DagsterInstance.ephemeral() as instance:
         result = materialize(
             [step],
             instance=instance,
             selection=[AssetKey(["marts", "status_monthly"])],
             tags=dict(partition_range([LAST, LAST])),
-            resources={"dbt": dbt},
             raise_on_error=False,
         )
     assert result.success

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration import dbt as module
 from orchestration.dbt import (
     DBT,
     DbtError,
+    DbtRun,
     Progress,
     dbt_environment,
     duration,
     ensure_manifest,
     environment,
     failure_sentence,
+    may_pass_later,
+    run_dbt,
     target_dir,
 )
 from orchestration.settings import DBT_PROJECT_DIR, ConfigurationError
+from orchestration.warehouse import working_copy
 from tests.orchestration.conftest import Home
 
 # ---- the manifest ----------------------------------------------------------------------------------------------------
@@ -50,7 +57,8 @@ def parses(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def run(command: list[str], **_: object) -> Any:
         commands.append(command)
-        (target_dir() / "manifest.json").write_text("{}", encoding="utf-8")
+        for name in ("manifest.json", "partial_parse.msgpack"):
+            (target_dir() / name).write_text("{}", encoding="utf-8")
         return type("Done", (), {"returncode": 0})
 
     monkeypatch.setattr("orchestration.dbt.subprocess.run", run)
@@ -237,3 +245,78 @@ def test_many_failures_are_counted() -> None:
 
 def test_no_result_at_all_is_said_so() -> None:
     assert failure_sentence({"results": []}) == "dbt stopped before it ran anything"
+    assert failure_sentence({"results": []}, stopped="no profile") == "dbt stopped before it ran anything: no profile"
+
+
+@pytest.mark.parametrize(
+    ("results", "stopped", "expected"),
+    [
+        ([_result("model.bathtub.m", "error", "IO Error: no space left")], "", True),
+        ([_result("model.bathtub.m", "error", "Binder Error: no such column")], "", False),
+        ([], "Connection Error: refused", True),
+        ([], "Compilation Error: no such macro", False),
+    ],
+)
+def test_what_may_pass_when_tried_again(results: list[dict[str, Any]], stopped: str, expected: bool) -> None:
+    assert may_pass_later({"results": results}, stopped=stopped) is expected
+
+
+# ---- dbt in this process ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(home: Home, project: Path) -> Callable[[str], tuple[DbtRun, list[str]]]:
+    """Builds the project of one model with that SQL; returns what it came to, and the events seen."""
+
+    def build(sql: str) -> tuple[DbtRun, list[str]]:
+        (project / "models" / "one.sql").write_text(sql, encoding="utf-8")
+        settings, seen = home.settings(), []
+        working_copy(settings.warehouse).parent.mkdir(exist_ok=True)
+        ensure_manifest(settings)
+        with environment(settings):
+            run = run_dbt(["--quiet", "build"], home.folder / "run", lambda event: seen.append(event["info"]["name"]))
+        return run, seen
+
+    return build
+
+
+def test_dbt_leaves_the_working_copy_closed(home: Home, run: Callable[[str], tuple[DbtRun, list[str]]]) -> None:
+    done, seen = run("{{ config(materialized='table') }} select 2 as i")
+    assert (done.succeeded, done.error, seen) == (True, "", ["LogModelResult"])
+    # DuckDB refuses a second way of opening a file that this process holds open.
+    with duckdb.connect(str(working_copy(home.warehouse)), read_only=True) as con:
+        assert con.execute("from one").fetchall() == [(2,)]
+
+
+def test_a_model_that_fails_is_a_result_and_leaves_its_log(home: Home, run: Callable[[str], tuple[DbtRun, list[str]]]) -> None:
+    done, seen = run("{{ config(materialized='table') }} select nothing as i")
+    assert (done.succeeded, seen) == (False, ["LogModelResult"])
+    assert failure_sentence(done.results).startswith("model one: Runtime Error in model one (models/one.sql) Binder Error")
+    assert {"dbt.log", "run_results.json"} <= {path.name for path in (home.folder / "run").iterdir()}
+
+
+def test_dbt_that_cannot_begin_says_why(home: Home, project: Path) -> None:
+    ensure_manifest(home.settings())
+    (project / "profiles.yml").write_text("other: {}\n", encoding="utf-8")
+    with environment(home.settings()):
+        done = run_dbt(["--quiet", "build"], home.folder / "run", lambda event: None)
+    assert not done.succeeded
+    assert "Could not find profile named 'bathtub'" in done.error
+
+
+def test_an_interrupt_cancels_the_query(home: Home, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "models" / "one.sql").write_text(
+        "{{ config(materialized='table') }} "
+        "select count(*) as n from range(10000000) as a, range(10000000) as b where a.range % 7 = b.range % 11",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(module, "EVENTS", ("LogStartLine",))
+    handler, settings = signal.getsignal(signal.SIGINT), home.settings()
+    working_copy(settings.warehouse).parent.mkdir()
+    ensure_manifest(settings)
+    with environment(settings), pytest.raises(KeyboardInterrupt):
+        run_dbt(
+            ["--quiet", "build"], home.folder / "run", lambda event: Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        )
+    assert signal.getsignal(signal.SIGINT) is handler
+    duckdb.connect(str(working_copy(home.warehouse)), read_only=True).close()
