@@ -47,22 +47,28 @@ def spark_type(data_type: str) -> str:
 
 
 def make_relations(cluster: Cluster, folder: Path) -> None:
-    """Make the raw tables, the seed, and each model as a view of what dbt compiles for Spark."""
+    """Make the raw tables, the seeds, and each model as a view of what dbt compiles for Spark."""
+    compiled = run_dbt(folder, "compile", "--no-introspect", "--no-populate-cache", variables=cluster.environment)
+    assert compiled.code == 0, compiled.output
+    manifest = json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))
+    relations = [*manifest["nodes"].values(), *manifest["sources"].values()]
     with spark(cluster) as cursor:
-        for schema in ("raw", "ops", "building_staging", "building_core", "building_marts"):
+        for schema in sorted({relation["schema"] for relation in relations if relation["resource_type"] != "test"}):
             cursor.execute(f"drop schema if exists {schema} cascade")
             cursor.execute(f"create schema {schema}")
         for table in raw_tables():
             columns = ", ".join(f"{c.name} {spark_type(c.data_type)}" for c in table.columns)
-            cursor.execute(f"create table raw.{table.name} ({columns})")
+            cursor.execute(f"create table {raw_schema(manifest)}.{table.name} ({columns})")
     seeded = run_dbt(folder, "seed", variables=cluster.environment)
     assert seeded.code == 0, seeded.output
-    compiled = run_dbt(folder, "compile", "--no-introspect", variables=cluster.environment)
-    assert compiled.code == 0, compiled.output
-    manifest = json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))
     with spark(cluster) as cursor:
         for node in in_order(manifest):
             cursor.execute(f"create view {node['relation_name']} as {node['compiled_code']}")
+
+
+def raw_schema(manifest: dict[str, Any]) -> str:
+    """Return the schema of the raw tables."""
+    return next(str(source["schema"]) for source in manifest["sources"].values() if source["source_name"] == "raw")
 
 
 def in_order(manifest: dict[str, Any]) -> list[dict[str, Any]]:
