@@ -20,7 +20,6 @@ from tests.engines.closes import Base, clear, closed_months
 
 pytestmark = pytest.mark.engines
 
-NO_TESTS = ("--exclude-resource-type", "test")
 DEMO_END = date(2026, 10, 1)
 MakeBase = Callable[..., Base]
 
@@ -52,8 +51,7 @@ def test_demo_closed_as_a_range_and_a_month_more_and_again(make_base: MakeBase, 
     assert base.differences() == []
     base.close(third, third)
     assert base.differences() == []
-    # Closed again on Spark alone: nothing moves.
-    base.close_on_spark(second, third, *NO_TESTS)
+    base.close(second, third)
     assert base.differences() == []
     assert closed_months(base) == [first, second, third]
 

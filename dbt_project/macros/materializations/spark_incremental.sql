@@ -5,16 +5,19 @@
 {% materialization incremental, adapter='spark' -%}
     {%- set stored = stored_relation(this) -%}
     {{ run_hooks(pre_hooks) }}
-    {%- set columns = columns_of_query(sql) -%}
-    {%- do require_contract(columns) -%}
-    {%- if load_relation(stored) is none -%}
-        {%- do run_query(create_stored_months(stored, columns)) -%}
-        {%- do adapter.cache_added(stored) -%}
-    {%- elif closing_month() == months_of_run().first -%}
-        {%- do require_stored_columns(stored, columns) -%}
-    {%- endif -%}
     {%- if closing_month() == months_of_run().first -%}
+        {%- set columns = columns_of_query(sql) -%}
+        {%- do require_contract(columns) -%}
+        {%- if load_relation(stored) is none -%}
+            {%- do run_query(create_stored_months(stored, columns)) -%}
+            {%- do adapter.cache_added(stored) -%}
+        {%- else -%}
+            {%- do require_stored_columns(stored, columns) -%}
+        {%- endif -%}
         {%- do run_query(create_view_on_months(this, stored, columns)) -%}
+    {%- else -%}
+        {#- A later batch of the same query: resolving it once is enough. -#}
+        {%- set columns = stored_columns(stored) -%}
     {%- endif -%}
     {%- set rest = columns.keys() | reject('equalto', 'snapshot_month') | join(', ') -%}
     {%- call statement('main') -%}

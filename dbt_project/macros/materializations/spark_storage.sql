@@ -39,16 +39,22 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Columns of the model whose months are stored, as {name: type}. #}
+{% macro stored_columns(stored) -%}
+    {%- set columns = {'snapshot_month': 'date'} -%}
+    {%- for column in adapter.get_columns_in_relation(stored) if column.name not in ('month', 'closed_by') -%}
+        {%- do columns.update({column.name: column.dtype}) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
 {# Stops when closed months were stored with other columns. #}
 {% macro require_stored_columns(stored, columns) -%}
-    {%- set known = {'snapshot_month': 'date'} -%}
-    {%- for column in adapter.get_columns_in_relation(stored) if column.name not in ('month', 'closed_by') -%}
-        {%- do known.update({column.name: column.dtype}) -%}
-    {%- endfor -%}
+    {%- set known = stored_columns(stored) -%}
     {%- if known != columns -%}
         {%- do exceptions.raise_compiler_error(
-            'The months closed so far have the columns ' ~ known ~ ', the query has ' ~ columns
-            ~ '. Months are not rewritten: keep the columns, or close all months anew in an empty storage.'
+            'The closed months have the columns ' ~ known ~ ', the query has ' ~ columns
+            ~ '. Undo the change of profile_fields or channels, or start anew on an empty cluster.'
         ) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -15,13 +15,12 @@
 {% materialization seed, adapter='spark' -%}
     {%- set rows = load_agate_table() -%}
     {%- do store_result('agate_table', response='OK', agate_table=rows) -%}
-    {%- set types = model.config.get('column_types', {}) -%}
     {{ run_hooks(pre_hooks) }}
     {%- call statement('main') -%}
         create or replace view {{ this }} as
         select
             {% for name in rows.column_names -%}
-                cast({{ name }} as {{ types.get(name, 'string') }}) as {{ name }}{{ ',' if not loop.last }}
+                cast({{ name }} as {{ adapter.convert_type(rows, loop.index0) }}) as {{ name }}{{ ',' if not loop.last }}
             {% endfor %}
         from values
             {% for row in rows.rows -%}
