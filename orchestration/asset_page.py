@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ from dagster_dbt import DagsterDbtTranslator
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from orchestration.dbt import manifest_key, target_dir
-from orchestration.relations import Relation, relations
+from orchestration.relations import Name, Relation
 
 LINEAGE = "dagster/column_lineage"
 
 Node = Mapping[str, Any]
-Held = Mapping[tuple[str, str], Relation]
+Held = Mapping[Name, Relation]
 
 
 class AssetPage:
@@ -45,14 +45,16 @@ class AssetPage:
         for result in results:
             yield from (event for event in self._events(result) if isinstance(event, AssetCheckResult))
 
-    def everything(self, results: Sequence[Mapping[str, Any]], warehouse: Path) -> Iterator[Any]:
-        """Yield the checks, and the materialisations with what a warehouse file holds.
+    def everything(
+        self, results: Sequence[Mapping[str, Any]], relations: Callable[[Collection[Name]], Mapping[Name, Relation]]
+    ) -> Iterator[Any]:
+        """Yield the checks, and the materialisations with what `relations` says that dbt's relations hold.
 
         Raises:
-            WarehouseError: the file cannot be opened.
+            WarehouseError: the relations cannot be read.
         """
         made = [self._node(result) for result in results if result["info"]["name"] != "LogTestResult"]
-        held = relations(warehouse, [_name(node) for node in made if node["config"]["materialized"] != "view"])
+        held = relations([_name(node) for node in made if node["config"]["materialized"] != "view"])
         lineage = ColumnLineage()
         for result in results:
             node = self._node(result)
@@ -98,7 +100,7 @@ class AssetPage:
         )
 
 
-def _name(node: Node) -> tuple[str, str]:
+def _name(node: Node) -> Name:
     """Return schema and name of the relation of a model, a seed or a source."""
     return node["schema"], node.get("alias") or node["identifier"]
 

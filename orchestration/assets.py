@@ -30,9 +30,6 @@ from orchestration.close import (
     dbt_close_args,
     first_month,
     plan,
-    read_state,
-    record_closed,
-    record_first_month,
 )
 from orchestration.contract import Table, raw_tables
 from orchestration.dbt import (
@@ -46,11 +43,10 @@ from orchestration.dbt import (
     run_dbt,
     target_dir,
 )
+from orchestration.engine import Close, engine_of
 from orchestration.ingest import IngestError, TableResult
 from orchestration.months import month_text
-from orchestration.raw import refresh_raw
 from orchestration.settings import ConfigurationError, Settings, parse_month
-from orchestration.warehouse import building_dir, remember_first_month, writing
 
 RETRY = RetryPolicy(max_retries=2, delay=20, backoff=Backoff.EXPONENTIAL)
 # Wrong files and wrong months stay wrong when they are tried again.
@@ -82,7 +78,7 @@ def raw_assets(settings: Settings, partitions: MonthlyPartitionsDefinition) -> A
     def ingest_raw_files(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         """Read what is new in BATHTUB_RAW_DIR into the schema `raw`."""
         try:
-            result = refresh_raw(settings, progress_log.info)
+            result = engine_of(settings).refresh_raw(progress_log.info)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
         for warning in result.warnings:
@@ -136,18 +132,21 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
     )
     def close_months(context: AssetExecutionContext) -> Iterator[Any]:
         """Close the months of the run's partitions; the warehouse changes only when all of dbt has passed."""
+        engine = engine_of(settings)
         keys = context.partition_key_range
         first, last = parse_month(keys.start), parse_month(keys.end)
         try:
-            with writing(settings, f"close {keys.start} to {keys.end}", context.log.info) as copy, environment(settings):
+            if context.is_subset and not engine.publishes_parts:
+                raise CloseError(f"On {settings.target} a close takes all models; run the job monthly_close, or: make build.")
+            with engine.closing(f"close {keys.start} to {keys.end}", context.log.info) as close, environment(settings):
                 now = datetime.now(UTC)
-                state = read_state(copy)
+                state = close.state
                 months = plan(settings.vars, state, now, first, last)
                 if not months:
                     raise CloseError(f"No month from {keys.start} to {keys.end} has an activity in the raw files.")
-                record_first_month(copy, first_month(settings.vars, state) or months[0])
+                close.begin(first_month(settings.vars, state) or months[0], months)
                 try:
-                    yield from _close(context, settings, copy, months)
+                    yield from _close(context, settings, close, months)
                 except DbtError as error:
                     raise Failure(
                         f"The months were not closed and the warehouse is as it was. {error} Once the cause is mended, run: "
@@ -155,15 +154,14 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                         allow_retries=error.may_pass_later,
                     ) from error
                 if not context.is_subset:
-                    record_closed(copy, months, now, context.run.run_id)
-            remember_first_month(settings.warehouse)
+                    close.publish(months, now, context.run.run_id)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
 
     return close_months
 
 
-def _close(context: AssetExecutionContext, settings: Settings, copy: Path, months: list[date]) -> Iterator[Any]:
+def _close(context: AssetExecutionContext, settings: Settings, close: Close, months: list[date]) -> Iterator[Any]:
     """Run dbt over months and yield what it made; after a failure, its checks only, and a DbtError."""
     progress = Progress(progress_log.info)
     results: list[Mapping[str, Any]] = []
@@ -182,7 +180,7 @@ def _close(context: AssetExecutionContext, settings: Settings, copy: Path, month
     if not run.succeeded:
         yield from page.checks(results)
         raise _failure(run, settings, artefacts, progress)
-    yield from page.everything(results, copy)
+    yield from page.everything(results, close.relations)
     # After a failure, the SQL that was run and dbt's log stay there.
     shutil.rmtree(artefacts, ignore_errors=True)
 
@@ -190,7 +188,7 @@ def _close(context: AssetExecutionContext, settings: Settings, copy: Path, month
 def _failure(run: DbtRun, settings: Settings, artefacts: Path, progress: Progress) -> DbtError:
     what = failure_sentence(run.results, progress.errors, run.error)
     return DbtError(
-        f"{what}. The rejected build is in {building_dir(settings.warehouse)}, the SQL that ran in {artefacts}, "
+        f"{what}. The rejected build is in {engine_of(settings).rejected}, the SQL that ran in {artefacts}, "
         "until the next run.",
         may_pass_later=may_pass_later(run.results, progress.errors, run.error),
     )

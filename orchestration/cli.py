@@ -11,15 +11,15 @@ from datetime import UTC, date, datetime
 
 import click
 
-from orchestration.close import CloseError, first_month, plan, read_state
+from orchestration.close import CloseError, first_month, plan
 from orchestration.dbt import DbtError, duration
 from orchestration.demo import DemoError, generate
+from orchestration.engine import engine_of
 from orchestration.ingest import IngestError
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
-from orchestration.raw import refresh_raw
 from orchestration.settings import PROJECT_ROOT, ConfigurationError, Settings, load_settings
-from orchestration.warehouse import WarehouseError, reading, settle
+from orchestration.warehouse import WarehouseError
 
 log = logging.getLogger("bathtub")
 
@@ -59,19 +59,20 @@ def build(first: date | None, last: date | None, verbose: bool) -> None:
 
 def _build(settings: Settings, first: date | None, last: date | None, verbose: bool) -> None:
     started = time.monotonic()
-    settle(settings, log.info)
-    state = read_state(settings.warehouse)
+    engine = engine_of(settings)
+    engine.settle(log.info)
+    state = engine.read_state()
     if state.closed and not plan(settings.vars, state, datetime.now(UTC), first, last):
         log.info("Nothing to close: %s is closed up to %s.", settings.warehouse, month_text(state.closed[-1]))
         return
     log.info("Reading raw files from %s", settings.raw_dir)
-    result = refresh_raw(settings, log.info)
+    result = engine.refresh_raw(log.info)
     if not result.changed:
         log.info("  No new file.")
     for warning in result.warnings:
         log.warning("  Note: %s", warning)
 
-    state = read_state(settings.warehouse)
+    state = engine.read_state()
     months = plan(settings.vars, state, datetime.now(UTC), first, last)
     if not months:
         began = first_month(settings.vars, state)
@@ -94,14 +95,13 @@ def _span(months: list[date]) -> str:
 
 
 def _show_result(settings: Settings) -> None:
-    with reading(settings.warehouse) as connection:
-        row = connection.execute(
-            "select snapshot_month, n_profiles, n_active, n_customers, n_prospects, n_new, n_profiles - n_profiles_prev_month "
-            "from marts.base_overview_monthly where source = 'all' order by snapshot_month desc limit 1"
-        ).fetchone()
-    if row is None:
+    rows = engine_of(settings).rows(
+        "select snapshot_month, n_profiles, n_active, n_customers, n_prospects, n_new, n_profiles - n_profiles_prev_month "
+        "from marts.base_overview_monthly where source = 'all' order by snapshot_month desc limit 1"
+    )
+    if not rows:
         return
-    month, profiles, active, customers, prospects, new, change = row
+    month, profiles, active, customers, prospects, new, change = rows[0]
     log.info("")
     log.info("The base at the end of %s: %s profiles%s", month_text(month), f"{profiles:,}", _change(change))
     log.info(

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.months import add_months, closable_from, last_closable, month_text, months_between
-from orchestration.settings import Settings, Vars
+from orchestration.settings import Vars
 from orchestration.warehouse import reading
 
 # A base whose first row lies this far back more likely has a wrong date than so long a history.
@@ -140,8 +140,3 @@ def record_closed(warehouse: Path, months: Sequence[date], closed_at: datetime, 
             "insert or replace into ops.closed_months values (?, ?, ?)",
             [(month, closed_at.replace(tzinfo=None), run_id) for month in months],
         )
-
-
-def open_months(settings: Settings, now: datetime) -> list[date]:
-    """Return the months of the configured warehouse that can be closed and are not."""
-    return plan(settings.vars, read_state(settings.warehouse), now)

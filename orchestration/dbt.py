@@ -257,8 +257,9 @@ class Progress:
             self._report(f"  closing {month}: month {done + 1} of {total}{self._time_left(done, total)}")
         elif name == "LogModelResult" and data.get("status") not in ("error", "skipped"):
             relation = data["node_info"].get("node_relation", {})
-            if relation.get("schema") == "marts":
-                self._report(f"  {relation['schema']}.{relation['alias']}")
+            # On Spark, dbt works in `building_marts`.
+            if relation.get("schema", "").endswith("marts"):
+                self._report(f"  marts.{relation['alias']}")
 
     def _time_left(self, done: int, total: int) -> str:
         now = time.monotonic()

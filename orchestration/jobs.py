@@ -15,7 +15,8 @@ from dagster import (
     schedule,
 )
 
-from orchestration.close import open_months
+from orchestration.close import plan
+from orchestration.engine import engine_of
 from orchestration.months import month_text
 from orchestration.settings import Settings
 
@@ -53,7 +54,7 @@ def monthly_schedule(settings: Settings) -> ScheduleDefinition:
         default_status=DefaultScheduleStatus.RUNNING,
     )
     def monthly_close_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-        months = open_months(settings, context.scheduled_execution_time)
+        months = plan(settings.vars, engine_of(settings).read_state(), context.scheduled_execution_time)
         if not months:
             return SkipReason("No month is open: all are closed, or no raw file has come in yet (make build).")
         return RunRequest(run_key=month_text(months[-1]), tags=partition_range(months))

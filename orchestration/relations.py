@@ -8,6 +8,9 @@ from pathlib import Path
 
 from orchestration.warehouse import reading
 
+# Schema and name of a relation.
+Name = tuple[str, str]
+
 
 @dataclass
 class Relation:
@@ -17,7 +20,7 @@ class Relation:
     n_rows: int | None = None
 
 
-def relations(warehouse: Path, counted: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Relation]:
+def relations(warehouse: Path, counted: Collection[Name]) -> Mapping[Name, Relation]:
     """Return the relations of a warehouse file by schema and name, with the rows of those in `counted`.
 
     DuckDB knows how many rows a table or a Parquet file has: no rows are read.
@@ -25,7 +28,7 @@ def relations(warehouse: Path, counted: Collection[tuple[str, str]]) -> Mapping[
     Raises:
         WarehouseError: the file cannot be opened.
     """
-    found: dict[tuple[str, str], Relation] = {}
+    found: dict[Name, Relation] = {}
     with reading(warehouse) as connection:
         for schema, name, column, data_type in connection.execute(
             "select schema_name, table_name, column_name, data_type from duckdb_columns() "

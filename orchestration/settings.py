@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
-TARGETS = ("duckdb",)
+TARGETS = ("duckdb", "spark")
 
 
 class ConfigurationError(Exception):
@@ -164,6 +164,9 @@ class Settings:
     memory_limit: str
     threads: int
     lock_wait_seconds: int
+    spark_host: str
+    spark_port: int
+    spark_storage: Path
     raw_files: Mapping[str, str]
     overrides: Mapping[str, Any] = field(repr=False)
 
@@ -216,6 +219,9 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         memory_limit=memory_limit,
         threads=_whole_number(env, "BATHTUB_THREADS", os.cpu_count() or 1, least=1),
         lock_wait_seconds=_whole_number(env, "BATHTUB_LOCK_WAIT_SECONDS", 600, least=0),
+        spark_host=env.get("BATHTUB_SPARK_HOST") or "127.0.0.1",
+        spark_port=_whole_number(env, "BATHTUB_SPARK_PORT", 10_000, least=1),
+        spark_storage=path("BATHTUB_SPARK_STORAGE", "data/spark/storage"),
         raw_files={str(table): str(pattern) for table, pattern in raw_files.items()},
         overrides=_mapping(env, "BATHTUB_VARS", "{reporting_timezone: America/New_York}"),
     )

@@ -84,16 +84,21 @@ def writing(settings: Settings, purpose: str, report: Report = _silent) -> Itera
         raise WarehouseError(
             f"The folder of the warehouse, {warehouse.parent}, cannot be written ({error.strerror})."
         ) from error
-    with _locked(settings, purpose, report):
+    lock_file = warehouse.with_name(warehouse.name + ".lock")
+    with locked(lock_file, building_dir(warehouse) / "writer.json", settings, purpose, report):
         copy = _copy_of(warehouse)
         yield copy
         _publish(copy, warehouse)
 
 
 @contextmanager
-def _locked(settings: Settings, purpose: str, report: Report) -> Iterator[None]:
-    lock_file = settings.warehouse.with_name(settings.warehouse.name + ".lock")
-    holder_file = building_dir(settings.warehouse) / "writer.json"
+def locked(lock_file: Path, holder_file: Path, settings: Settings, purpose: str, report: Report = _silent) -> Iterator[None]:
+    """Keep other writers out while the block runs; `holder_file` tells them who holds the lock.
+
+    Raises:
+        WarehouseBusyError: another writer did not finish within `BATHTUB_LOCK_WAIT_SECONDS`.
+    """
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file)
     try:
         lock.acquire(timeout=0)

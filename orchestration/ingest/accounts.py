@@ -134,9 +134,9 @@ def write_warehouse(con: duckdb.DuckDBPyConnection, raw_dir: Path, now: datetime
 
 
 def _has_closed_months(con: duckdb.DuckDBPyConnection) -> bool:
-    if not has_table(con, "core", "int_customer_months"):
+    if not has_table(con, "ops", "closed_months"):
         return False
-    return con.execute("select 1 from core.int_customer_months limit 1").fetchone() is not None
+    return con.execute("select 1 from ops.closed_months limit 1").fetchone() is not None
 
 
 def _first_month(con: duckdb.DuckDBPyConnection, settings_vars: Vars) -> date | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 
@@ -24,9 +25,14 @@ class ViewPart:
     select: str
 
 
-def _query(select: str, files: Iterable[RawFile]) -> str:
+def read_files(select: str, paths: Iterable[Path]) -> str:
+    """Return the query with a select list on some Parquet files."""
     file_column = f", filename = '{FILE_COLUMN}'" if FILE_COLUMN in select else ""
-    return f"select {select} from read_parquet({file_list(f.absolute for f in files)}, {READ_PARQUET}{file_column})"
+    return f"select {select} from read_parquet({file_list(paths)}, {READ_PARQUET}{file_column})"
+
+
+def _query(select: str, files: Iterable[RawFile]) -> str:
+    return read_files(select, (file.absolute for file in files))
 
 
 def _rows_are_clean(

@@ -167,8 +167,7 @@ def test_the_end_of_the_history_and_the_first_month(bench: Bench) -> None:
     bench.ingest(3)
     assert bench.rows("select first_month from ops.warehouse") == [(datetime(2024, 8, 1).date(),)]
     with duckdb.connect(str(bench.warehouse)) as con:
-        con.execute("create schema core")
-        con.execute("create table core.int_customer_months as select 1 as n")
+        con.execute("create table ops.closed_months as select 1 as n")
     bench.write("events-4.csv", "event_id,customer_id,occurred_at,event_type\nE11,C1,2020-08-05,store_visit\n")
     bench.ingest(4)
     assert bench.rows("select first_month from ops.warehouse") == [(datetime(2024, 8, 1).date(),)]
