@@ -16,7 +16,9 @@ from orchestration.warehouse import WarehouseError
 VIEW_TEXT = re.compile(r"^View Text: (.*?)^View Original Text: ", re.MULTILINE | re.DOTALL)
 # A column in the schema at the end of it.
 COLUMN = re.compile(r"^ \|-- (\w+): (\w+)", re.MULTILINE)
-SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_LTZ", "spark.sql.ansi.enabled": "true"}
+SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_LTZ", "spark.sql.ansi.enabled": "true"}
+# A Thrift server takes a setting of the session only under this prefix.
+SESSION = {f"set:hiveconf:{name}": value for name, value in SETTINGS.items()}
 
 
 class Cluster:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import signal
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
