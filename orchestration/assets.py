@@ -13,6 +13,7 @@ from dagster import (
     AssetSpec,
     BackfillPolicy,
     Backoff,
+    DagsterExecutionInterruptedError,
     Failure,
     MaterializeResult,
     MonthlyPartitionsDefinition,
@@ -157,6 +158,9 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                     close.publish(months, now, context.run.run_id)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError) as error:
+            # Dagster would try again what somebody has just stopped.
+            raise Failure("The close was interrupted; the warehouse is as it was.", allow_retries=False) from error
 
     return close_months
 
