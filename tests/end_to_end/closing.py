@@ -69,7 +69,6 @@ def bring_in(
     raw_dir: Path, warehouse: Path, first: date, variables: Mapping[str, object], now: datetime | None = None
 ) -> IngestResult:
     """Ingest a raw folder into a warehouse whose history begins with the month `first`."""
-    months_dir(warehouse).mkdir(exist_ok=True)
     result = ingest(_settings(raw_dir, warehouse, variables), warehouse, now=now)
     record_first_month(warehouse, first)
     return result
@@ -86,6 +85,7 @@ def close(
     """Close a range of months of a warehouse, or of its working copy, in one dbt run; fail when a model or a test does."""
     settings = _settings(warehouse.parent, warehouse, variables)
     project, target = project_dir(), warehouse.parent / "target"
+    months_dir(warehouse).mkdir(exist_ok=True)
     environment = {
         **dbt_environment(settings),
         "BATHTUB_DBT_DUCKDB": str(copy or warehouse),
