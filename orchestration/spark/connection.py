@@ -87,10 +87,13 @@ def connecting(settings: Settings) -> Iterator[Cluster]:
     """Yield a session on the configured cluster.
 
     Raises:
-        WarehouseError: no Thrift server answers there.
+        WarehouseError: no Thrift server answers there, or its client is not installed.
     """
-    from pyhive import hive
-    from thrift.transport.TTransport import TTransportException
+    try:
+        from pyhive import hive
+        from thrift.transport.TTransport import TTransportException
+    except ModuleNotFoundError as error:
+        raise WarehouseError("The packages for Spark are not installed; run: make .venv/.engines") from error
 
     where = f"{settings.spark_host}:{settings.spark_port}"
     try:
