@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import Any
 
@@ -90,7 +90,7 @@ def connecting(settings: Settings) -> Iterator[Cluster]:
         WarehouseError: no Thrift server answers there, or its client is not installed.
     """
     try:
-        from pyhive import hive
+        from pyhive import exc, hive
         from thrift.transport.TTransport import TTransportException
     except ModuleNotFoundError as error:
         raise WarehouseError("The packages for Spark are not installed; run: make .venv/.engines") from error
@@ -105,8 +105,12 @@ def connecting(settings: Settings) -> Iterator[Cluster]:
             f"No Spark Thrift server answers at {where} (BATHTUB_SPARK_HOST, BATHTUB_SPARK_PORT); "
             "start one on this machine with: make spark-up"
         ) from error
-    with closing(connection), closing(connection.cursor()) as cursor:
-        yield Cluster(cursor)
+    try:
+        yield Cluster(connection.cursor())
+    finally:
+        # The work is done. Spark fails at times to end a session, for want of a class of Hive's that it does not bring.
+        with suppress(exc.Error):
+            connection.close()
 
 
 def values(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:

@@ -65,7 +65,10 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         with connecting(self._base.settings) as session:
-            while not self._stop_asked.is_set():
+            is_last = False
+            while not is_last:
+                # Once more after the end, whenever that came.
+                is_last = self._stop_asked.is_set()
                 try:
                     self.answers.append(session.rows(self._sql))
                 except Exception as error:
