@@ -121,11 +121,13 @@ class GoogleSql:
             flat = re.sub(rf"(?<![`.]){re.escape(path)}", name, flat)
         query_builder = PreparedQuery.builder().set_sql(flat).set_analyzer_options(self._options())
         with query_builder.set_catalog(catalog.build()).set_table_content(read).prepare() as prepared:
-            found = prepared.execute().content.table_data.row
+            data = prepared.execute().content.table_data
+        found = data.row if data else []
         return [tuple(_from_value(cell, word) for cell, word in zip(row.cell, words.values(), strict=True)) for row in found]
 
     def _options(self) -> AnalyzerOptions:
-        return AnalyzerOptions(language_options=self._language)
+        # BigQuery's own default; GoogleSQL's is America/Los_Angeles.
+        return AnalyzerOptions(language_options=self._language, default_timezone="UTC")
 
     def _functions(self) -> ZetaSQLBuiltinFunctionOptions:
         return ZetaSQLBuiltinFunctionOptions(language_options=self._language)
