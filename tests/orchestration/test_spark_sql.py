@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -20,9 +21,9 @@ COLUMNS = ("snapshot_month date", "closed_by string")
 def test_literal_rows_are_a_query_with_types() -> None:
     sql = values([("date'2024-01-01'", "'a'"), ("date'2024-02-01'", "'b'")], COLUMNS)
     # DuckDB wants `values` in parentheses.
-    rows = duckdb.sql(sql.replace("from values", "from (values").replace(") as literal", ")) as literal"))
-    assert [str(kind) for kind in rows.types] == ["DATE", "VARCHAR"]
-    assert [closed_by for _, closed_by in rows.fetchall()] == ["a", "b"]
+    with duckdb.connect() as connection:
+        found = connection.execute(sql.replace("from values", "from (values").replace(") as literal", ")) as literal"))
+        assert found.fetchall() == [(date(2024, 1, 1), "a"), (date(2024, 2, 1), "b")]
 
 
 def test_no_rows_are_a_query_with_types_too() -> None:
