@@ -97,7 +97,7 @@ def test_statements_that_dbt_sends_resolve_too(closed: Closed) -> None:
         schema, _, table = relation.partition(".")
         columns = known.get((schema, table)) or closed.duck.columns(relation)
         sql.declare(schema, table, columns)
-        for name in re.findall(rf"\b{table}__dbt_tmp_\w+", "".join(closed.statements)):
+        for name in re.findall(rf"\b{table}__dbt_tmp\w+", "".join(closed.statements)):
             sql.declare(schema, name, columns)
     for statement in closed.statements:
         sql.check(statement)
