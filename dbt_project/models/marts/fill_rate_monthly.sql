@@ -24,23 +24,37 @@ counted as (
 
 ),
 
-final as (
+fields as (
 
     {% for field in profile_field_names() -%}
         select
-            snapshot_month,
-            as_of_date,
-            source,
-            status,
-            registered_within_12m,
             '{{ field }}' as field,
-            cast({{ loop.index }} as {{ dbt.type_bigint() }}) as field_rank,
-            n_profiles,
-            n_{{ field }} as n_filled,
-            definition_version
-        from counted
+            cast({{ loop.index }} as {{ dbt.type_bigint() }}) as field_rank
         {{ 'union all' if not loop.last }}
     {% endfor %}
+
+),
+
+-- A cross join and not a union of one query per field: an engine that does not keep `counted` would count once per field.
+final as (
+
+    select
+        counted.snapshot_month,
+        counted.as_of_date,
+        counted.source,
+        counted.status,
+        counted.registered_within_12m,
+        fields.field,
+        fields.field_rank,
+        counted.n_profiles,
+        case fields.field
+            {% for field in profile_field_names() -%}
+                when '{{ field }}' then counted.n_{{ field }}
+            {% endfor -%}
+        end as n_filled,
+        counted.definition_version
+    from counted
+    cross join fields
 
 )
 

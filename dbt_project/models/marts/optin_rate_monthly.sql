@@ -1,4 +1,5 @@
 -- Grain: month × source × status × registered within 12 months × channel (`any` counts a person once).
+{%- set channels = var('channels').keys() | list + ['any'] %}
 with customer_months as (
 
     select * from {{ ref('fct_customer_months') }}
@@ -27,23 +28,36 @@ counted as (
 
 ),
 
-final as (
+channels as (
 
-    {% for channel in var('channels').keys() | list + ['any'] -%}
-        select
-            snapshot_month,
-            as_of_date,
-            source,
-            status,
-            registered_within_12m,
-            '{{ channel }}' as channel,
-            n_profiles,
-            n_filled_{{ channel }} as n_filled,
-            n_opted_in_{{ channel }} as n_opted_in,
-            definition_version
-        from counted
+    {% for channel in channels -%}
+        select '{{ channel }}' as channel
         {{ 'union all' if not loop.last }}
     {% endfor %}
+
+),
+
+-- A cross join and not a union of one query per channel: an engine that does not keep `counted` would count once per channel.
+final as (
+
+    select
+        counted.snapshot_month,
+        counted.as_of_date,
+        counted.source,
+        counted.status,
+        counted.registered_within_12m,
+        channels.channel,
+        counted.n_profiles,
+        {% for measure in ['n_filled', 'n_opted_in'] -%}
+            case channels.channel
+                {% for channel in channels -%}
+                    when '{{ channel }}' then counted.{{ measure }}_{{ channel }}
+                {% endfor -%}
+            end as {{ measure }},
+        {% endfor -%}
+        counted.definition_version
+    from counted
+    cross join channels
 
 )
 
