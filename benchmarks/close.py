@@ -194,6 +194,7 @@ def _close_lines(contest: Contest, runs: _Runs, different: dict[str, int]) -> li
         figure("project, state and marts, in the engine", "s", models),
         figure("by hand, state and marts", "s", both),
         figure("state and marts: project to by hand", "times", ratios(models, both), 1.3),
+        figure("project, state and marts, with dbt's own work in between", "s", [close.dbt_seconds for close in runs.closes]),
         figure("whole command", "s", runs.commands),
         figure("whole command, less by hand", "s", differences(runs.commands, both), 15),
         figure("whole command, less the project in the engine", "s", differences(runs.commands, models)),

@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -41,24 +40,30 @@ class _DiscardError(Exception):
 
 @dataclass(frozen=True)
 class Close:
-    """One close by the models: when each of them ran in the engine, by schema and name, in seconds since the epoch."""
+    """One close by the models: when the engine worked on each, by schema and name, in seconds since the epoch."""
 
-    intervals: Mapping[tuple[str, str], Interval]
+    statements: Mapping[tuple[str, str], Sequence[Interval]]
     wall_seconds: float
 
     @property
     def state_seconds(self) -> float:
-        """Seconds in which a model before the marts ran."""
-        return union(span for (schema, _), span in self.intervals.items() if schema != "marts")
+        """Seconds in which the engine worked on a model before the marts."""
+        return union(span for (schema, _), spans in self.statements.items() if schema != "marts" for span in spans)
 
     @property
     def models_seconds(self) -> float:
-        """Seconds in which any model ran."""
-        return union(self.intervals.values())
+        """Seconds in which the engine worked on any model."""
+        return union(span for spans in self.statements.values() for span in spans)
+
+    @property
+    def dbt_seconds(self) -> float:
+        """Seconds from the first statement to the last: the engine's, and dbt's own between them."""
+        spans = [span for spans in self.statements.values() for span in spans]
+        return max(end for _, end in spans) - min(start for start, _ in spans)
 
     @property
     def marts(self) -> set[str]:
-        return {name for schema, name in self.intervals if schema == "marts"}
+        return {name for schema, name in self.statements if schema == "marts"}
 
 
 def union(intervals: Iterable[Interval]) -> float:
@@ -177,22 +182,17 @@ class Project:
     def _dbt(self, months: Sequence[date]) -> Close:
         target = self.home / "target-engine"
         paths = {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(self.home)}
-        command = [DBT, "--quiet", *dbt_close_args(months), "--exclude-resource-type", "test"]
+        command = [DBT, "--quiet", "--log-format-file", "json", *dbt_close_args(months), "--exclude-resource-type", "test"]
+        log = self.home / "dbt.log"
+        log.unlink(missing_ok=True)
         started = time.perf_counter()
         done = subprocess.run(command, cwd=DBT_PROJECT_DIR, env={**os.environ, **paths}, check=False)
         wall_seconds = time.perf_counter() - started
         if done.returncode != 0:
-            raise BenchError(f"dbt failed; see {self.home / 'dbt.log'}.")
-        nodes = _read(target / "manifest.json")["nodes"]
-        results = _read(target / "run_results.json")["results"]
-        return Close(
-            {
-                (nodes[result["unique_id"]]["schema"], nodes[result["unique_id"]]["name"]): _executed(result)
-                for result in results
-                if result["unique_id"].startswith("model.")
-            },
-            wall_seconds,
-        )
+            raise BenchError(f"dbt failed; see {log}.")
+        nodes = json.loads((target / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+        models = {key: (node["schema"], node["name"]) for key, node in nodes.items() if node["resource_type"] == "model"}
+        return Close(_statements(log, models), wall_seconds)
 
     def command(self, last: date) -> Run:
         """Close up to a month with the whole command, as a user does, measure it, and put the warehouse back as it was."""
@@ -225,14 +225,20 @@ class Project:
         return others + self.warehouse.stat().st_size
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _executed(result: Mapping[str, Any]) -> Interval:
-    (timing,) = (timing for timing in result["timing"] if timing["name"] == "execute")
-    started, completed = (datetime.fromisoformat(timing[key]).timestamp() for key in ("started_at", "completed_at"))
-    return started, completed
+def _statements(log: Path, models: Mapping[str, tuple[str, str]]) -> dict[tuple[str, str], list[Interval]]:
+    """Return when the engine worked on each model, from the log of dbt, which names a statement's model as it is sent."""
+    found: dict[tuple[str, str], list[Interval]] = {}
+    sent: dict[str, str] = {}
+    with log.open(encoding="utf-8") as lines:
+        for line in lines:
+            event = json.loads(line)
+            thread = event["info"]["thread"]
+            if event["info"]["name"] == "SQLQuery":
+                sent[thread] = event["data"]["conn_name"]
+            elif event["info"]["name"] == "SQLQueryStatus" and (model := models.get(sent.get(thread, ""))):
+                ended = datetime.fromisoformat(event["info"]["ts"]).timestamp()
+                found.setdefault(model, []).append((ended - event["data"]["elapsed"], ended))
+    return found
 
 
 def _code_hash() -> str:
