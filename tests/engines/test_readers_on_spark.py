@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from orchestration.settings import PROJECT_ROOT
@@ -21,6 +20,9 @@ from orchestration.spark.cluster import Cluster
 from orchestration.spark.connection import connecting
 from tests.engines.closes import Base, clear, closed_months
 from tests.orchestration.conftest import write_base
+
+if TYPE_CHECKING:
+    import psutil
 
 pytestmark = pytest.mark.engines
 
@@ -134,6 +136,8 @@ def test_a_failed_close_changes_nothing_and_leaves_nothing(base: Base) -> None:
 @pytest.fixture
 def worker(cluster: Cluster) -> Iterator[psutil.Process]:
     """A worker that is started again afterwards."""
+    import psutil
+
     pid_file = cluster.folder / "pids" / "worker-2"
     process = psutil.Process(int(pid_file.read_text(encoding="utf-8")))
     command, environ, folder = process.cmdline(), process.environ(), process.cwd()
@@ -159,7 +163,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(base: Base, worker: psuti
     killer.start()
     base.close(FEBRUARY, MARCH)
     killer.join()
-    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+    assert not worker.is_running() or worker.status() == "zombie"
     assert base.differences() == []
 
 
