@@ -19,7 +19,7 @@ from tests.engines.warehouse import rows, spark
 @pytest.fixture(autouse=True)
 def spark_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """PySpark is there for the tests that start nothing."""
-    if "engines" not in request.keywords:
+    if request.node.get_closest_marker("engines") is None:
         monkeypatch.setattr(module, "_spark_home", lambda: tmp_path)
 
 
