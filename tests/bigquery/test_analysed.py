@@ -58,9 +58,13 @@ class _Analysis:
         return self.sql.columns(node.compiled_code)
 
     def promised(self) -> dict[str, Columns]:
-        """The columns of each contract that is enforced."""
+        """The columns of each contract that is enforced, text under the raw contract's word for it."""
         models = [node for node in self.compiled.nodes if node.resource_type == "model" and node.config.contract.enforced]
-        return {node.name: {name: column.data_type for name, column in node.columns.items()} for node in models}
+        words = {"string": "varchar"}
+        return {
+            node.name: {name: words.get(column.data_type, column.data_type) for name, column in node.columns.items()}
+            for node in models
+        }
 
 
 @pytest.fixture(scope="module")

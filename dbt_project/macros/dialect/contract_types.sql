@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 {% macro bigquery__contract_columns(columns) -%}
-    {%- set words = {'varchar': 'string', 'bigint': dbt.type_bigint(), 'double': 'float64', 'boolean': 'bool'} -%}
+    {%- set words = {'bigint': dbt.type_bigint(), 'double': 'float64', 'boolean': 'bool'} -%}
     {%- set translated = {} -%}
     {%- for name, column in columns.items() -%}
         {%- do translated.update({name: dict(column, data_type=words.get(column.data_type, column.data_type))}) -%}
