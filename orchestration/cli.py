@@ -63,7 +63,7 @@ def _build(settings: Settings, first: date | None, last: date | None, verbose: b
     engine.settle(log.info)
     state = engine.read_state()
     if state.closed and not plan(settings.vars, state, datetime.now(UTC), first, last):
-        log.info("Nothing to close: %s is closed up to %s.", settings.warehouse, month_text(state.closed[-1]))
+        log.info("Nothing to close: %s is closed up to %s.", engine.place, month_text(state.closed[-1]))
         return
     log.info("Reading raw files from %s", settings.raw_dir)
     result = engine.refresh_raw(log.info)
@@ -95,7 +95,8 @@ def _span(months: list[date]) -> str:
 
 
 def _show_result(settings: Settings) -> None:
-    rows = engine_of(settings).rows(
+    engine = engine_of(settings)
+    rows = engine.rows(
         "select snapshot_month, n_profiles, n_active, n_customers, n_prospects, n_new, n_profiles - n_profiles_prev_month "
         "from marts.base_overview_monthly where source = 'all' order by snapshot_month desc limit 1"
     )
@@ -108,7 +109,7 @@ def _show_result(settings: Settings) -> None:
         "  %s active, %s customers, %s prospects, %s new in the month", *(f"{n:,}" for n in (active, customers, prospects, new))
     )
     log.info("")
-    log.info("Warehouse  %s", settings.warehouse)
+    log.info("Warehouse  %s", engine.place)
     log.info("Marts      schema marts: base_overview_monthly, flows_monthly, recency_monthly, status_monthly,")
     log.info("           fill_rate_monthly, optin_rate_monthly")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")

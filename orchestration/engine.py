@@ -38,6 +38,10 @@ class Engine(Protocol):
     """Where the base is kept and computed."""
 
     @property
+    def place(self) -> str:
+        """Where readers find the base, in words."""
+
+    @property
     def rejected(self) -> str:
         """Where what a failed close built can be looked at."""
 
@@ -75,6 +79,10 @@ class DuckDBEngine:
     """A DuckDB file, replaced as a whole."""
 
     settings: Settings
+
+    @property
+    def place(self) -> str:
+        return str(self.settings.warehouse)
 
     @property
     def rejected(self) -> str:

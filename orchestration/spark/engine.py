@@ -27,6 +27,11 @@ class SparkEngine:
     settings: Settings
 
     @property
+    def place(self) -> str:
+        """The Thrift server that readers connect to."""
+        return f"Spark at {self.settings.spark_host}:{self.settings.spark_port}"
+
+    @property
     def rejected(self) -> str:
         """The schemas in which dbt works; the partitions stay until the next close."""
         return "the schemas building_core and building_marts of the cluster"
