@@ -127,12 +127,15 @@ $(PY):
 $(VENV)/.base: requirements/base.lock | $(PY)
 	@echo "Installing the packages of $< (once; under a minute on most machines)"
 	@$(SYNC) $<
+	@rm -f $(VENV)/.dev $(VENV)/.engines
 	@touch $@
 
-# dev.lock holds all of base.lock in the same versions, and engines.lock all of dev.lock, so one .venv serves all.
+# dev.lock holds all of base.lock in the same versions, and engines.lock all of dev.lock, so one .venv serves all. A smaller
+# lock that changed takes the packages of the larger ones away, and their marks with them.
 $(VENV)/.dev: requirements/dev.lock | $(PY)
 	@echo "Installing the packages of $< (once; under a minute on most machines)"
 	@$(SYNC) $<
+	@rm -f $(VENV)/.engines
 	@touch $(VENV)/.base $@
 
 $(VENV)/.engines: requirements/engines.lock | $(PY)
