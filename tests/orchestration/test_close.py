@@ -153,6 +153,9 @@ def test_closing_again_gives_the_same_rows_and_the_lineage_that_was_kept(
     assert _rows(closed.warehouse) != before
     first = _lineage(events)
     assert first
+    # Other deployments of the session may have kept theirs in the meantime.
+    close_through_dagster(load_settings(), [date(2024, 3, 1), LAST], verbose=False)
+    assert _rows(closed.warehouse) == before
     kept = closed.dbt_target / "column_lineage.json"
     # The second close takes it from there instead of finding it anew.
     found = kept.read_text(encoding="utf-8")
@@ -161,10 +164,10 @@ def test_closing_again_gives_the_same_rows_and_the_lineage_that_was_kept(
     kept.write_text(found, encoding="utf-8")
     assert _rows(closed.warehouse) == before
     with DagsterInstance.get() as instance:
-        (run,) = instance.get_runs()
+        run, _ = instance.get_runs()
         again = _lineage([e.dagster_event for e in instance.all_logs(run.run_id) if e.dagster_event is not None])
     assert again.keys() == first.keys()
-    assert all("snapshot_month_as_kept" in again[mart] for mart in first if mart.startswith("marts/"))
+    assert [mart for mart in first if mart.startswith("marts/") and "snapshot_month_as_kept" not in again[mart]] == []
 
 
 def test_a_failing_test_leaves_the_warehouse_as_it_was_and_is_named(closed: Home, definitions: Definitions) -> None:
