@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
+from functools import cache
 from typing import Any
 
+import yaml
+
 from orchestration.relations import Relation
-from orchestration.settings import Settings
+from orchestration.settings import DBT_PROJECT_DIR, Settings
 from orchestration.warehouse import WarehouseError
 
 # The view's query in what `show table extended` says of it.
 VIEW_TEXT = re.compile(r"^View Text: (.*?)^View Original Text: ", re.MULTILINE | re.DOTALL)
 # A column in the schema at the end of it.
 COLUMN = re.compile(r"^ \|-- (\w+): (\w+)", re.MULTILINE)
-SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_LTZ", "spark.sql.ansi.enabled": "true"}
-# A Thrift server takes a setting of the session only under this prefix.
-SESSION = {f"set:hiveconf:{name}": value for name, value in SETTINGS.items()}
 
 
 class Cluster:
@@ -82,6 +82,14 @@ class Cluster:
         self.run(f"{verb} view {view} as {query}")
 
 
+@cache
+def session_settings() -> dict[str, str]:
+    """Return what a session is told, as the dbt profile says it: dbt's statements and ours mean the same."""
+    profiles = yaml.safe_load((DBT_PROJECT_DIR / "profiles.yml").read_text(encoding="utf-8"))
+    settings: dict[str, str] = profiles["bathtub"]["outputs"]["spark"]["server_side_parameters"]
+    return settings
+
+
 @contextmanager
 def connecting(settings: Settings) -> Iterator[Cluster]:
     """Yield a session on the configured cluster.
@@ -98,7 +106,11 @@ def connecting(settings: Settings) -> Iterator[Cluster]:
     where = f"{settings.spark_host}:{settings.spark_port}"
     try:
         connection = hive.connect(
-            host=settings.spark_host, port=settings.spark_port, auth="NOSASL", username="bathtub", configuration=SESSION
+            host=settings.spark_host,
+            port=settings.spark_port,
+            auth="NOSASL",
+            username="bathtub",
+            configuration=session_settings(),
         )
     except TTransportException as error:
         raise WarehouseError(

@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from orchestration.contract import raw_tables
-from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.spark.cluster import Cluster
+from orchestration.spark.connection import session_settings
 from tests.dbt.conftest import run_dbt
 
 
@@ -22,11 +21,9 @@ def spark(cluster: Cluster) -> Iterator[Any]:
     """Yield a cursor on the cluster's Thrift server, with the session settings of the dbt profile."""
     from pyhive import hive
 
-    profile = yaml.safe_load((DBT_PROJECT_DIR / "profiles.yml").read_text(encoding="utf-8"))["bathtub"]["outputs"]["spark"]
-    settings = profile["server_side_parameters"]
     where = {"host": cluster.host, "port": cluster.port, "auth": "NOSASL", "username": "tests"}
     with (
-        closing(hive.connect(**where, configuration=settings)) as connection,
+        closing(hive.connect(**where, configuration=session_settings())) as connection,
         closing(connection.cursor()) as cursor,
     ):
         yield cursor
@@ -74,15 +71,5 @@ def raw_schema(manifest: dict[str, Any]) -> str:
 def in_order(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the models of a manifest, each after those it reads."""
     models = {name: node for name, node in manifest["nodes"].items() if node["resource_type"] == "model"}
-    done: dict[str, dict[str, Any]] = {}
-
-    def visit(name: str) -> None:
-        for parent in models[name]["depends_on"]["nodes"]:
-            if parent in models and parent not in done:
-                visit(parent)
-        done[name] = models[name]
-
-    for name in models:
-        if name not in done:
-            visit(name)
-    return list(done.values())
+    reads = {name: models.keys() & set(node["depends_on"]["nodes"]) - {name} for name, node in models.items()}
+    return [models[name] for name in TopologicalSorter(reads).static_order()]
