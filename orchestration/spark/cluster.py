@@ -443,7 +443,9 @@ def _process(pid: int) -> psutil.Process | None:
 
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        if process.status() != psutil.STATUS_ZOMBIE and any("spark" in word for word in process.cmdline()):
+        # Between two programs, when the start script becomes Java, a process has no command line.
+        words = process.cmdline() or ["spark"]
+        if process.status() != psutil.STATUS_ZOMBIE and any("spark" in word for word in words):
             return process
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import date
 from functools import cache
 from typing import Any
@@ -98,7 +98,7 @@ def connecting(settings: Settings) -> Iterator[Cluster]:
         WarehouseError: no Thrift server answers there, or its client is not installed.
     """
     try:
-        from pyhive import exc, hive
+        from pyhive import hive
         from thrift.transport.TTransport import TTransportException
     except ModuleNotFoundError as error:
         raise WarehouseError("The packages for Spark are not installed; run: make .venv/.engines") from error
@@ -117,12 +117,27 @@ def connecting(settings: Settings) -> Iterator[Cluster]:
             f"No Spark Thrift server answers at {where} (BATHTUB_SPARK_HOST, BATHTUB_SPARK_PORT); "
             "start one on this machine with: make spark-up"
         ) from error
-    try:
+    end_sessions_quietly()
+    with closing(connection):
         yield Cluster(connection.cursor())
-    finally:
-        # The work is done. Spark fails at times to end a session, for want of a class of Hive's that it does not bring.
-        with suppress(exc.Error):
-            connection.close()
+
+
+@cache
+def end_sessions_quietly() -> None:
+    """Keep work that is done from failing at the end of its session, in this process: dbt's sessions too.
+
+    Spark's Thrift server fails at times to end one, for want of a class of Hive's that Spark leaves out
+    (`LlapSigner$Signable`, https://github.com/apache/spark/pull/49736). Its connection is closed by then.
+    """
+    from pyhive import exc, hive
+
+    end = hive.Connection.close
+
+    def close(connection: hive.Connection) -> None:
+        with suppress(exc.OperationalError):
+            end(connection)
+
+    hive.Connection.close = close
 
 
 def values(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,13 @@ class DbtRun:
     results: dict[str, dict[str, Any]]
 
 
-def run_dbt(folder: Path, *args: str, project: Path = DBT_PROJECT_DIR, variables: Mapping[str, str] | None = None) -> DbtRun:
+def run_dbt(
+    folder: Path,
+    *args: str,
+    project: Path = DBT_PROJECT_DIR,
+    variables: Mapping[str, str] | None = None,
+    program: Sequence[str] = (str(DBT),),
+) -> DbtRun:
     """Run `dbt *args` with further environment variables, by default on the warehouse `folder/bathtub.duckdb`.
 
     dbt's target and logs stay in `folder`.
@@ -50,7 +56,7 @@ def run_dbt(folder: Path, *args: str, project: Path = DBT_PROJECT_DIR, variables
         "DBT_LOG_PATH": str(folder / "logs"),
         **(variables or {}),
     }
-    command = [str(DBT), "--no-use-colors", *args, "--project-dir", str(project), "--profiles-dir", str(project)]
+    command = [*program, "--no-use-colors", *args, "--project-dir", str(project), "--profiles-dir", str(project)]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     return DbtRun(done.returncode, done.stdout + done.stderr, {node["unique_id"]: node for node in nodes})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orchestration.spark.cluster import Cluster
-from tests.dbt.conftest import DbtRun, run_dbt
+from tests.dbt.conftest import DbtRun
 from tests.dbt.test_rules import rules
-from tests.engines.warehouse import make_relations
+from tests.engines.warehouse import make_relations, run_dbt_on_spark
 
 pytestmark = pytest.mark.engines
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.engines
 def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> DbtRun:
     folder = tmp_path_factory.mktemp("rules")
     make_relations(cluster, folder)
-    return run_dbt(folder, "test", "--select", "test_type:unit", variables=cluster.environment)
+    return run_dbt_on_spark(cluster, folder, "test", "--select", "test_type:unit")
 
 
 @pytest.mark.parametrize("rule", rules())

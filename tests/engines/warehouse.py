@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date
@@ -11,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.contract import raw_tables
+from orchestration.settings import PROJECT_ROOT
 from orchestration.spark.cluster import Cluster
-from orchestration.spark.connection import session_settings
-from tests.dbt.conftest import run_dbt
+from orchestration.spark.connection import end_sessions_quietly, session_settings
+from tests.dbt.conftest import DbtRun, run_dbt
+
+# dbt, in a process in which the end of a session does not fail.
+DBT_ON_SPARK = (
+    "from orchestration.spark.connection import end_sessions_quietly; end_sessions_quietly()\n"
+    "from dbt.cli.main import cli; cli()"
+)
 
 
 @contextmanager
@@ -21,6 +29,7 @@ def spark(cluster: Cluster) -> Iterator[Any]:
     """Yield a cursor on the cluster's Thrift server, with the session settings of the dbt profile."""
     from pyhive import hive
 
+    end_sessions_quietly()
     where = {"host": cluster.host, "port": cluster.port, "auth": "NOSASL", "username": "tests"}
     with (
         closing(hive.connect(**where, configuration=session_settings())) as connection,
@@ -43,9 +52,15 @@ def spark_type(data_type: str) -> str:
     return "string" if data_type == "varchar" else data_type
 
 
+def run_dbt_on_spark(cluster: Cluster, folder: Path, *args: str) -> DbtRun:
+    """Run `dbt *args` on the cluster; dbt's target and logs stay in `folder`."""
+    variables = {**cluster.environment, "PYTHONPATH": str(PROJECT_ROOT)}
+    return run_dbt(folder, *args, variables=variables, program=(sys.executable, "-c", DBT_ON_SPARK))
+
+
 def make_relations(cluster: Cluster, folder: Path) -> None:
     """Make the raw tables, the seeds, and each model as a view of what dbt compiles for Spark."""
-    compiled = run_dbt(folder, "compile", "--no-introspect", "--no-populate-cache", variables=cluster.environment)
+    compiled = run_dbt_on_spark(cluster, folder, "compile", "--no-introspect", "--no-populate-cache")
     assert compiled.code == 0, compiled.output
     manifest = json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))
     relations = [*manifest["nodes"].values(), *manifest["sources"].values()]
@@ -56,7 +71,7 @@ def make_relations(cluster: Cluster, folder: Path) -> None:
         for table in raw_tables():
             columns = ", ".join(f"{c.name} {spark_type(c.data_type)}" for c in table.columns)
             cursor.execute(f"create table {raw_schema(manifest)}.{table.name} ({columns})")
-    seeded = run_dbt(folder, "seed", variables=cluster.environment)
+    seeded = run_dbt_on_spark(cluster, folder, "seed")
     assert seeded.code == 0, seeded.output
     with spark(cluster) as cursor:
         for node in in_order(manifest):
