@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev example spark-up spark-down test test-slow test-bigquery lint format bench lock clean clean-data
+.PHONY: help setup demo build dev example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -75,6 +75,9 @@ format: $(VENV)/.dev ## Format Python, repair what the linters can repair
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/sqlfluff fix --quiet --disable-progress-bar $(SQL)
+
+reference: $(VENV)/.dev ## Write the seeds of reference data (domains, numbering plans, postal codes) from their libraries
+	@$(PY) -m orchestration.reference
 
 bench: $(VENV)/.engines ## Run the measured comparisons
 	@$(RUN) benchmarks $(BENCH_ARGS)

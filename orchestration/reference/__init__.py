@@ -1,0 +1,1 @@
+"""Reference data that the validity rules read, written into seeds from maintained libraries."""
