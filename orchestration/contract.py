@@ -16,12 +16,16 @@ CONTRACT_FILE = DBT_PROJECT_DIR / "models" / "staging" / "_raw__sources.yml"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a raw table; `data_type` is varchar, timestamp, date or double."""
+    """A column of a raw table; `data_type` is varchar, timestamp, date or double.
+
+    One that is added by the ingest and `changed_with` others says when those last changed.
+    """
 
     name: str
     data_type: str
     required: bool = False
     added_by_ingest: bool = False
+    changed_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ def _table(entry: dict[str, Any]) -> Table:
     meta = entry["config"]["meta"]
     columns = []
     for column in entry["columns"]:
-        flags = column.get("config", {}).get("meta", {})
-        columns.append(Column(column["name"], column["data_type"], **flags))
+        flags = dict(column.get("config", {}).get("meta", {}))
+        changed_with = tuple(flags.pop("changed_with", ()))
+        columns.append(Column(column["name"], column["data_type"], changed_with=changed_with, **flags))
     key = [meta["key"]] if isinstance(meta["key"], str) else meta["key"]
     return Table(entry["name"], tuple(columns), tuple(key), meta["latest"], meta.get("optional", False), entry["description"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from orchestration.contract import Table
+from orchestration.contract import Column, Table
 from orchestration.ingest.accounts import kind_of
 from orchestration.ingest.batch import Batch
 from orchestration.ingest.values import quoted
@@ -75,6 +75,8 @@ def remember(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     columns = ["loaded_at", *(column.name for column in table.columns if column.added_by_ingest)]
     if "deletion_loaded_at" in columns:
         columns.append("deleted_at")
+    watched = [name for column in table.columns for name in column.changed_with]
+    columns += [name for name in (table.latest, *watched) if watched and name not in columns]
     con.execute(f"""
         create or replace temp table remembered as
         select {key_sql(table)}, true as is_remembered, {", ".join(quoted(name) for name in columns)}
@@ -112,6 +114,49 @@ def _first_loads(batch: Batch) -> None:
         from versions as v left join remembered as r using ({key})""")
 
 
+def _changes(batch: Batch) -> None:
+    """For each profile of the batch with several versions, in `changes`, when what its `changed_with` columns hold came about.
+
+    The versions stand in the order in which they supersede each other, the remembered one among them. How a value is written
+    does not matter: case, blanks, punctuation.
+    """
+    key = key_sql(batch.table)
+    dated = [column for column in batch.table.columns if column.changed_with]
+    watched = ", ".join(quoted(name) for column in dated for name in column.changed_with)
+
+    def written(column: Column) -> str:
+        text = " || ' ' || ".join(f"coalesce({quoted(name)}, '')" for name in column.changed_with)
+        return f"lower(regexp_replace({text}, '[\\s./()-]', '', 'g'))"
+
+    def changed(column: Column) -> str:
+        is_other = f"nth > 1 and {written(column)} <> lag({written(column)}) over versions"
+        return f"coalesce({quoted(column.name)}, case when {is_other} then came_at end) as {quoted(column.name)}"
+
+    batch.con.execute(f"""
+        create or replace temp table changes as
+        with versions as (
+            select {key}, loaded_at, {quoted(batch.table.latest)}, {watched}, false as is_remembered,
+                {", ".join(f"null::timestamp as {quoted(column.name)}" for column in dated)}
+            from batch where {batch.is_good}
+            union all by name
+            select {key}, loaded_at, {quoted(batch.table.latest)}, {watched}, is_remembered,
+                {", ".join(quoted(column.name) for column in dated)}
+            from remembered where ({key}) in (select {key} from batch where {batch.is_good})
+        ),
+        several as (
+            select *, coalesce({quoted(batch.table.latest)}, loaded_at) as came_at,
+                row_number() over versions as nth
+            from versions where ({key}) in (select {key} from versions group by all having count(*) > 1)
+            window versions as (partition by {key} order by {_rank(batch.table, "versions")}, is_remembered)
+        ),
+        dated as (
+            select {key}, {", ".join(changed(column) for column in dated)}
+            from several window versions as (partition by {key} order by nth)
+        )
+        select {key}, {", ".join(f"max({quoted(column.name)}) as {quoted(column.name)}" for column in dated)}
+        from dated group by {key}""")
+
+
 def _insert(batch: Batch, is_reread: bool) -> None:
     table = batch.table
     columns = []
@@ -119,13 +164,15 @@ def _insert(batch: Batch, is_reread: bool) -> None:
     if is_reread:
         joins += f" left join remembered as r using ({key_sql(table)})"
     if any(column.added_by_ingest for column in table.columns):
-        joins += f" left join first_loads as f using ({key_sql(table)})"
+        joins += f" left join first_loads as f using ({key_sql(table)}) left join changes as h using ({key_sql(table)})"
     for column in table.columns:
         if column.name == "loaded_at" and is_reread:
             # A row without a load time of its own keeps the one it was given when it was first read.
             columns.append("case when not b._is_dated and r.is_remembered then r.loaded_at else b.loaded_at end")
         elif column.name == "deletion_loaded_at":
             columns.append("case when b.deleted_at is not null then f.deletion_loaded_at end")
+        elif column.changed_with:
+            columns.append(f"h.{quoted(column.name)}")
         elif column.added_by_ingest:
             columns.append(f"f.{quoted(column.name)}")
         else:
@@ -147,6 +194,10 @@ def _update_first_loads(batch: Batch) -> None:
         from first_loads as f
         where {key} and (c.first_loaded_at is distinct from f.first_loaded_at
             or (c.deleted_at is not null and c.deletion_loaded_at is distinct from f.deletion_loaded_at))""")
+    dated = [quoted(column.name) for column in batch.table.columns if column.changed_with]
+    batch.con.execute(f"""
+        update raw.{batch.table.name} as c set {", ".join(f"{name} = f.{name}" for name in dated)}
+        from changes as f where {key} and ({" or ".join(f"c.{name} is distinct from f.{name}" for name in dated)})""")
 
 
 def _has_undated_rows(batch: Batch) -> bool:
@@ -167,6 +218,7 @@ def load(batch: Batch, is_append: bool, has_memory: bool) -> int:
     _judge_batch(batch)
     if has_first_loads:
         _first_loads(batch)
+        _changes(batch)
     n_deleted = 0
     if is_append:
         n_deleted = _judge_against_raw(batch)

@@ -1,13 +1,20 @@
 {# Condition: the profile is opted in on at least one channel. #}
-{% macro is_opted_in_on_any() -%}
+{% macro is_opted_in_on_any(prefix='') -%}
     {%- for channel in var('channels') -%}
-        {{ channel }}_is_opted_in{{ ' or ' if not loop.last }}
+        {{ prefix }}{{ channel }}_is_opted_in{{ ' or ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
 
-{# Condition: the profile has a coordinate on at least one channel. #}
-{% macro is_filled_on_any() -%}
-    {%- for field in var('channels').values() | unique -%}
-        has_{{ field }}{{ ' or ' if not loop.last }}
+{# The profile fields that the channels reach a person through, each once. #}
+{% macro coordinates() -%}
+    {{ return(var('channels').values() | unique | list) }}
+{%- endmacro %}
+
+{# The channels that use a profile field as their coordinate. #}
+{% macro channels_of(coordinate) -%}
+    {%- set channels = [] -%}
+    {%- for channel, field in var('channels').items() if field == coordinate -%}
+        {%- do channels.append(channel) -%}
     {%- endfor -%}
+    {{ return(channels) }}
 {%- endmacro %}

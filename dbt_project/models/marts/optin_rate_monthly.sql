@@ -1,13 +1,14 @@
 -- Grain: month × source × status × registered within 12 months × channel (`any` counts a person once).
-{%- set channels = var('channels').keys() | list + ['any'] %}
-with customer_months as (
+{%- set channels = var('channels').keys() | list %}
+with contact_months as (
 
-    select * from {{ ref('fct_customer_months') }}
+    select * from {{ ref('fct_contact_months') }}
     where {{ in_months_of_run() }}
 
 ),
 
-counted as (
+-- Profiles that are alike in all that is counted, so that each is read once and not once per channel.
+alike as (
 
     select
         snapshot_month,
@@ -16,48 +17,92 @@ counted as (
         status,
         registered_within_12m,
         definition_version,
-        {% for channel, field in var('channels').items() -%}
-            count(case when has_{{ field }} then 1 end) as n_filled_{{ channel }},
-            count(case when {{ channel }}_is_opted_in then 1 end) as n_opted_in_{{ channel }},
+        {% for channel in channels -%}
+            {{ channel }}_stage,
+            {{ channel }}_is_opted_in,
+            {{ channel }}_has_proof,
         {% endfor -%}
-        count(case when {{ is_filled_on_any() }} then 1 end) as n_filled_any,
-        count(case when {{ is_opted_in_on_any() }} then 1 end) as n_opted_in_any,
         count(*) as n_profiles
-    from customer_months
-    group by snapshot_month, as_of_date, source, status, registered_within_12m, definition_version
+    from contact_months
+    group by
+        {% for channel in channels -%}
+            {{ channel }}_stage, {{ channel }}_is_opted_in, {{ channel }}_has_proof,
+        {% endfor -%}
+        snapshot_month, as_of_date, source, status, registered_within_12m, definition_version
 
 ),
 
 channels as (
 
-    {% for channel in channels -%}
+    {% for channel in channels + ['any'] -%}
         select '{{ channel }}' as channel
         {{ 'union all' if not loop.last }}
     {% endfor %}
 
 ),
 
--- A cross join and not a union of one query per channel: an engine that does not keep `counted` would count once per channel.
+-- A cross join and not a union of one query per channel: an engine that does not keep `alike` would count once per channel.
+by_channel as (
+
+    select
+        alike.snapshot_month,
+        alike.as_of_date,
+        alike.source,
+        alike.status,
+        alike.registered_within_12m,
+        alike.definition_version,
+        alike.n_profiles,
+        channels.channel,
+        case channels.channel
+            {% for channel in channels -%}
+                when '{{ channel }}' then alike.{{ channel }}_stage
+            {% endfor -%}
+            else {{ furthest_stage('alike') }}
+        end as stage,
+        case channels.channel
+            {% for channel in channels -%}
+                when '{{ channel }}' then alike.{{ channel }}_is_opted_in
+            {% endfor -%}
+            else {{ is_opted_in_on_any('alike.') }}
+        end as is_opted_in,
+        case channels.channel
+            {% for channel in channels -%}
+                when '{{ channel }}' then alike.{{ channel }}_has_proof
+            {% endfor -%}
+            else {% for channel in channels -%}
+                coalesce(alike.{{ channel }}_has_proof, false){{ ' or ' if not loop.last }}
+            {%- endfor %}
+        end as has_proof
+    from alike
+    cross join channels
+
+),
+
 final as (
 
     select
-        counted.snapshot_month,
-        counted.as_of_date,
-        counted.source,
-        counted.status,
-        counted.registered_within_12m,
-        channels.channel,
-        counted.n_profiles,
-        {% for measure in ['n_filled', 'n_opted_in'] -%}
-            case channels.channel
-                {% for channel in channels -%}
-                    when '{{ channel }}' then counted.{{ measure }}_{{ channel }}
-                {% endfor -%}
-            end as {{ measure }},
-        {% endfor -%}
-        counted.definition_version
-    from counted
-    cross join channels
+        snapshot_month,
+        as_of_date,
+        source,
+        status,
+        registered_within_12m,
+        channel,
+        cast(sum(n_profiles) as {{ dbt.type_bigint() }}) as n_profiles,
+        {{ n_profiles_where("stage <> 'no_coordinate'") }} as n_filled,
+        {{ n_profiles_where("stage in ('no_optin', 'other_coordinate', 'contactable')") }} as n_reachable,
+        {{ n_profiles_where('is_opted_in') }} as n_opted_in,
+        {{ n_profiles_where("stage = 'contactable'") }} as n_contactable,
+        {{ n_profiles_where("stage = 'no_coordinate'") }} as n_no_coordinate,
+        {{ n_profiles_where("stage = 'invalid'") }} as n_invalid,
+        {{ n_profiles_where("stage = 'bounced'") }} as n_bounced,
+        {{ n_profiles_where("stage = 'untested'") }} as n_untested,
+        {{ n_profiles_where("stage = 'no_optin'") }} as n_no_optin,
+        {{ n_profiles_where("stage = 'other_coordinate'") }} as n_optin_other_coordinate,
+        {{ n_profiles_where("stage = 'no_coordinate' and is_opted_in") }} as n_optin_no_coordinate,
+        {{ n_profiles_where('is_opted_in and has_proof') }} as n_optin_with_proof,
+        definition_version
+    from by_channel
+    group by snapshot_month, as_of_date, source, status, registered_within_12m, channel, definition_version
 
 )
 

@@ -17,7 +17,10 @@ final as (
         created_at,
         deleted_at,
         first_loaded_at,
-        deletion_loaded_at
+        deletion_loaded_at,
+        email_changed_at,
+        phone_changed_at,
+        postal_address_changed_at
     from customers
 
 )

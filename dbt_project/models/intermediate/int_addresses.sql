@@ -1,0 +1,1 @@
+select customer_id, case when {{ is_filled('address_line') }} and {{ is_filled('postal_code') }} and {{ is_filled('city') }} then 'valid' end as post_form, cast(null as {{ dbt.type_string() }}) as post_reason from {{ ref('stg_customers') }}

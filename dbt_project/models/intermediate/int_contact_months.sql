@@ -1,0 +1,312 @@
+-- Grain: customer id × closed month, as int_customer_months. How far a person can be reached on each channel, and may be.
+-- Carried forward from the month before: failed deliveries and opt-ins are read once, in the month in which they became known.
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='microbatch',
+        event_time='snapshot_month',
+        batch_size='month',
+        begin='1900-01-01',
+        concurrent_batches=false,
+        on_schema_change='fail',
+    )
+}}
+
+{%- set month = closing_month() -%}
+{%- set next_month_start = local_midnight(month_after(month)) -%}
+{%- set time = dbt.type_timestamp() -%}
+{%- set carried = {'customer_id': dbt.type_string(), 'is_in_base': dbt.type_boolean(), 'email_soft_bounces': dbt.type_bigint()} -%}
+{%- for coordinate in coordinates() -%}
+    {%- do carried.update({
+        coordinate ~ '_changed_at': time, coordinate ~ '_failed_at': time, coordinate ~ '_failure': dbt.type_string(),
+    }) -%}
+{%- endfor -%}
+{%- for channel in var('channels') -%}
+    {%- do carried.update({
+        channel ~ '_is_opted_in': dbt.type_boolean(), channel ~ '_opt_in_at': time,
+        channel ~ '_legal_basis': dbt.type_string(), channel ~ '_has_proof': dbt.type_boolean(),
+        channel ~ '_is_for_other': dbt.type_boolean(),
+    }) -%}
+{%- endfor %}
+
+with customer_months as (
+
+    select
+        *,
+        {% for channel in var('channels') -%}
+            coalesce({{ channel }}_opt_in_at > {{ channel }}_opt_out_at, {{ channel }}_opt_in_at is not null)
+                as {{ channel }}_is_opted_in,
+        {% endfor -%}
+        created_date >= {{ add_months('snapshot_month', -11) }} as registered_within_12m
+    from {{ ref('int_customer_months').render() }}
+    where snapshot_month = date '{{ month }}'
+
+),
+
+coordinates as (
+
+    select * from {{ ref('int_coordinates') }}
+
+),
+
+opening as (
+
+    {{ month_before(month, carried) }}
+
+),
+
+events as (
+
+    {{ rows_known_in(ref('stg_events'), 'occurred_at', month) }}
+
+),
+
+consents as (
+
+    {{ rows_known_in(ref('stg_consents'), 'occurred_at', month) }}
+
+),
+
+-- Deliveries that failed, and what shows that a message arrived. Campaigns without a channel are e-mail.
+deliveries as (
+
+    select
+        customer_id,
+        event_type,
+        occurred_at,
+        case coalesce(channel, case when event_type <> 'undeliverable' then 'email' end)
+            {% for channel, coordinate in var('channels').items() -%}
+                when '{{ channel }}' then '{{ coordinate }}'
+            {% endfor -%}
+        end as coordinate
+    from events
+    where event_type in ({{ quoted_list(failure_types() + ['soft_bounce', 'campaign_open', 'campaign_click']) }})
+
+),
+
+delivered as (
+
+    select
+        customer_id,
+        {% for coordinate in coordinates() -%}
+            {% for type in failure_types() -%}
+                max(case when coordinate = '{{ coordinate }}' and event_type = '{{ type }}' then occurred_at end)
+                    as {{ coordinate }}_{{ type }}_at,
+            {% endfor -%}
+        {% endfor -%}
+        max(case when coordinate = 'email' and event_type in ('campaign_open', 'campaign_click') then occurred_at end)
+            as email_arrived_at
+    from deliveries
+    group by customer_id
+
+),
+
+soft_bounces as (
+
+    select
+        deliveries.customer_id,
+        count(*) as n_in_a_row
+    from deliveries
+    inner join delivered on deliveries.customer_id = delivered.customer_id
+    left join coordinates on deliveries.customer_id = coordinates.customer_id
+    where
+        deliveries.coordinate = 'email'
+        and deliveries.event_type = 'soft_bounce'
+        and (delivered.email_arrived_at is null or deliveries.occurred_at > delivered.email_arrived_at)
+        and (
+            coordinates.email_changed_at is null
+            or coordinates.email_changed_at >= {{ next_month_start }}
+            or deliveries.occurred_at >= coordinates.email_changed_at
+        )
+    group by deliveries.customer_id
+
+),
+
+opt_ins as (
+
+    select
+        *,
+        row_number() over (
+            partition by customer_id, channel order by occurred_at desc, consent_id desc
+        ) as nth_latest
+    from consents
+    where consent_status = 'opt_in'
+
+),
+
+latest_opt_ins as (
+
+    select
+        customer_id,
+        {% for channel in var('channels') -%}
+            max(case when channel = '{{ channel }}' then occurred_at end) as {{ channel }}_opt_in_at,
+            max(case when channel = '{{ channel }}' then legal_basis end) as {{ channel }}_legal_basis,
+            max(case when channel = '{{ channel }}' and has_proof then 1 else 0 end) = 1 as {{ channel }}_has_proof,
+            max(case when channel = '{{ channel }}' then coordinate end) as {{ channel }}_coordinate,
+        {% endfor -%}
+        count(*) as n_channels
+    from opt_ins
+    where nth_latest = 1
+    group by customer_id
+
+),
+
+joined as (
+
+    select
+        customer_months.*,
+        {% for coordinate in coordinates() -%}
+            {%- if coordinate in ['email', 'phone', 'postal_address'] -%}
+                case when coordinates.{{ coordinate }}_changed_at < {{ next_month_start }} then coordinates.{{ coordinate }}_changed_at end
+            {%- else -%}
+                cast(null as {{ time }})
+            {%- endif %} as {{ coordinate }}_changed_at,
+            opening.{{ coordinate }}_changed_at as opening_{{ coordinate }}_changed_at,
+            opening.{{ coordinate }}_failed_at as opening_{{ coordinate }}_failed_at,
+            opening.{{ coordinate }}_failure as opening_{{ coordinate }}_failure,
+            {% for type in failure_types() -%}
+                delivered.{{ coordinate }}_{{ type }}_at,
+            {% endfor -%}
+        {% endfor -%}
+        {% for channel, coordinate in var('channels').items() -%}
+            {%- set form = form_of(channel) -%}
+            {% if form -%}
+                coordinates.{{ form }}_form as {{ channel }}_form,
+                coordinates.{{ form }}_reason as {{ channel }}_form_reason,
+            {% else -%}
+                case when customer_months.has_{{ coordinate }} then 'valid' end as {{ channel }}_form,
+                cast(null as {{ dbt.type_string() }}) as {{ channel }}_form_reason,
+            {% endif -%}
+            case when opening.is_in_base then opening.{{ channel }}_is_opted_in end as {{ channel }}_was_opted_in,
+            opening.{{ channel }}_opt_in_at as opening_{{ channel }}_opt_in_at,
+            opening.{{ channel }}_legal_basis as opening_{{ channel }}_legal_basis,
+            opening.{{ channel }}_has_proof as opening_{{ channel }}_has_proof,
+            opening.{{ channel }}_is_for_other as opening_{{ channel }}_is_for_other,
+            latest_opt_ins.{{ channel }}_opt_in_at as latest_{{ channel }}_opt_in_at,
+            latest_opt_ins.{{ channel }}_legal_basis as latest_{{ channel }}_legal_basis,
+            latest_opt_ins.{{ channel }}_has_proof as latest_{{ channel }}_has_proof,
+            {{
+                names_another(
+                    coordinate,
+                    'latest_opt_ins.' ~ channel ~ '_coordinate',
+                    'coordinates.' ~ {'email': 'email_address', 'phone': 'phone_number'}.get(coordinate, '')
+                )
+            }} as latest_{{ channel }}_is_for_other,
+        {% endfor -%}
+        opening.email_soft_bounces as opening_soft_bounces,
+        delivered.email_arrived_at,
+        soft_bounces.n_in_a_row
+    from customer_months
+    left join opening on customer_months.customer_id = opening.customer_id
+    left join coordinates on customer_months.customer_id = coordinates.customer_id
+    left join delivered on customer_months.customer_id = delivered.customer_id
+    left join soft_bounces on customer_months.customer_id = soft_bounces.customer_id
+    left join latest_opt_ins on customer_months.customer_id = latest_opt_ins.customer_id
+
+),
+
+judged as (
+
+    select
+        *,
+        {% for coordinate in coordinates() -%}
+            {%- set failed_at = namespace(sql='opening_' ~ coordinate ~ '_failed_at') -%}
+            {%- for type in failure_types() -%}
+                {%- set failed_at.sql = greatest_known(failed_at.sql, coordinate ~ '_' ~ type ~ '_at') -%}
+            {%- endfor -%}
+            {{ failed_at.sql }} as {{ coordinate }}_failed_at,
+        {% endfor -%}
+        {% for channel in var('channels') -%}
+            coalesce(latest_{{ channel }}_opt_in_at >= opening_{{ channel }}_opt_in_at, latest_{{ channel }}_opt_in_at is not null)
+                as {{ channel }}_has_new_opt_in,
+        {% endfor -%}
+        coalesce(n_in_a_row, 0)
+        + case
+            when email_arrived_at is null and not {{ has_changed('email') if 'email' in coordinates() else 'false' }}
+                then coalesce(opening_soft_bounces, 0)
+            else 0
+        end as email_soft_bounces
+    from joined
+
+),
+
+in_force as (
+
+    select
+        *,
+        {% for channel, coordinate in var('channels').items() -%}
+            case when {{ channel }}_has_new_opt_in then latest_{{ channel }}_legal_basis else opening_{{ channel }}_legal_basis end
+                as {{ channel }}_legal_basis,
+            case when {{ channel }}_has_new_opt_in then latest_{{ channel }}_has_proof else opening_{{ channel }}_has_proof end
+                as {{ channel }}_has_proof,
+            -- An opt-in that named the coordinate of then stays behind when the coordinate changes.
+            case
+                when {{ channel }}_has_new_opt_in then latest_{{ channel }}_is_for_other
+                when opening_{{ channel }}_is_for_other is not null
+                    then opening_{{ channel }}_is_for_other or {{ has_changed(coordinate) }}
+            end as {{ channel }}_is_for_other,
+            {{ has_failed(coordinate) }}
+            {%- if coordinate == 'email' %} or email_soft_bounces >= {{ var('soft_bounces_in_a_row') }}{% endif %}
+                as {{ channel }}_bounces,
+        {% endfor -%}
+        {% for coordinate in coordinates() -%}
+            case
+                {% for type in failure_types() | reverse -%}
+                    when {{ coordinate }}_{{ type }}_at = {{ coordinate }}_failed_at then '{{ type }}'
+                {% endfor -%}
+                else opening_{{ coordinate }}_failure
+            end as {{ coordinate }}_failure{{ ',' if not loop.last }}
+        {% endfor -%}
+    from judged
+
+),
+
+final as (
+
+    select
+        snapshot_month,
+        as_of_date,
+        customer_id,
+        source,
+        status,
+        movement,
+        opening_source,
+        is_in_base,
+        registered_within_12m,
+        {% for channel, coordinate in var('channels').items() -%}
+            case
+                when not is_in_base then null
+                when {{ channel }}_form is null then 'no_coordinate'
+                when {{ channel }}_form = 'invalid' then 'invalid'
+                when {{ channel }}_bounces then 'bounced'
+                when {{ channel }}_form = 'untested' then 'untested'
+                when not {{ channel }}_is_opted_in then 'no_optin'
+                when {{ channel }}_is_for_other then 'other_coordinate'
+                else 'contactable'
+            end as {{ channel }}_stage,
+            case
+                when {{ channel }}_form = 'invalid' then {{ channel }}_form_reason
+                when {{ channel }}_form is not null and {{ has_failed(coordinate) }} then {{ coordinate }}_failure
+                when {{ channel }}_form is not null and {{ channel }}_bounces then 'soft_bounces'
+                else {{ channel }}_form_reason
+            end as {{ channel }}_reason,
+            {{ channel }}_is_opted_in,
+            {{ channel }}_was_opted_in,
+            {{ channel }}_opt_in_at,
+            {{ channel }}_opt_out_at,
+            {{ channel }}_legal_basis,
+            {{ channel }}_has_proof,
+            {{ channel }}_is_for_other,
+        {% endfor -%}
+        {% for coordinate in coordinates() -%}
+            {{ coordinate }}_changed_at,
+            {{ coordinate }}_failed_at,
+            {{ coordinate }}_failure,
+        {% endfor -%}
+        email_soft_bounces,
+        definition_version
+    from in_force
+
+)
+
+select * from final

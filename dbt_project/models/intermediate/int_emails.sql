@@ -1,0 +1,1 @@
+select customer_id, case when {{ is_filled('email') }} then 'valid' end as email_form, cast(null as {{ dbt.type_string() }}) as email_reason, lower(trim(email)) as email_address from {{ ref('stg_customers') }}

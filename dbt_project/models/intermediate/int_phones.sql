@@ -1,0 +1,1 @@
+select customer_id, case when {{ is_filled('phone') }} then 'valid' end as phone_form, cast(null as {{ dbt.type_string() }}) as phone_reason, case when {{ is_filled('phone') }} then 'valid' end as sms_form, cast(null as {{ dbt.type_string() }}) as sms_reason, phone as phone_number from {{ ref('stg_customers') }}
