@@ -110,6 +110,7 @@ class Vars(_Strict):
     placeholders: Placeholders
     channels: dict[Identifier, Identifier] = Field(min_length=1)
     soft_bounces_in_a_row: int = Field(ge=1)
+    min_source_profiles: int = Field(ge=1)
     closing_grace_days: int = Field(ge=0, le=27)
     history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
 

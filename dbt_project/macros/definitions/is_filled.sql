@@ -4,10 +4,15 @@
 #}
 {% macro is_filled(column) -%}
     {%- set nothing = any_of(var('placeholders')['values']) -%}
-    {%- if column == 'email' -%}
+    {%- if column.split('.') | last == 'email' -%}
         {%- set nothing = nothing ~ '|(?:' ~ any_of(var('placeholders')['email_local_parts']) ~ ')(?:@.*)?' -%}
     {%- endif -%}
     coalesce(not {{ matches_fully(column, '(?is)' ~ blank_pattern() ~ '*(?:' ~ nothing ~ ')?' ~ blank_pattern() ~ '*') }}, false)
+{%- endmacro %}
+
+{# A text value in which something is written, a placeholder too. #}
+{% macro is_written(column) -%}
+    coalesce(not {{ matches_fully(column, blank_pattern() ~ '*') }}, false)
 {%- endmacro %}
 
 {# Regular expression for any of some texts, to the letter. #}

@@ -49,6 +49,29 @@ coordinates as (
 
 ),
 
+-- Addresses and numbers that several profiles of the base have.
+shared_emails as (
+
+    select coordinates.email_address
+    from coordinates
+    inner join customer_months on coordinates.customer_id = customer_months.customer_id
+    where customer_months.is_in_base and coordinates.email_form is not null
+    group by coordinates.email_address
+    having count(*) > 1
+
+),
+
+shared_phones as (
+
+    select coordinates.phone_number
+    from coordinates
+    inner join customer_months on coordinates.customer_id = customer_months.customer_id
+    where customer_months.is_in_base and coordinates.phone_number is not null
+    group by coordinates.phone_number
+    having count(*) > 1
+
+),
+
 opening as (
 
     {{ month_before(month, carried) }}
@@ -193,12 +216,21 @@ joined as (
                 )
             }} as latest_{{ channel }}_is_for_other,
         {% endfor -%}
+        {% for field in var('profile_fields') if field.get('key') -%}
+            case when customer_months.has_{{ field.name }} then 1 else 0 end +
+        {% endfor -%}
+        0 as n_key_fields_filled,
+        coordinates.n_values,
+        coordinates.n_placeholders,
+        shared_emails.email_address is not null or shared_phones.phone_number is not null as is_duplicate,
         opening.email_soft_bounces as opening_soft_bounces,
         delivered.email_arrived_at,
         soft_bounces.n_in_a_row
     from customer_months
     left join opening on customer_months.customer_id = opening.customer_id
     left join coordinates on customer_months.customer_id = coordinates.customer_id
+    left join shared_emails on coordinates.email_address = shared_emails.email_address
+    left join shared_phones on coordinates.phone_number = shared_phones.phone_number
     left join delivered on customer_months.customer_id = delivered.customer_id
     left join soft_bounces on customer_months.customer_id = soft_bounces.customer_id
     left join latest_opt_ins on customer_months.customer_id = latest_opt_ins.customer_id
@@ -304,6 +336,10 @@ final as (
             {{ coordinate }}_failure,
         {% endfor -%}
         email_soft_bounces,
+        n_key_fields_filled,
+        n_values,
+        n_placeholders,
+        is_duplicate,
         definition_version
     from in_force
 
