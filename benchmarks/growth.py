@@ -25,9 +25,9 @@ def measure_growth(base: Base, repetitions: int) -> list[Line]:
         for months, project in histories.items():
             close = project.try_close([LAST_MONTH])
             run = project.command(LAST_MONTH)
-            say(f"growth, turn {turn}: month {months}: engine {close.models_seconds:.2f} s, command {run.seconds:.1f} s")
+            say(f"growth, turn {turn}: month {months}: engine {close.all_models_seconds:.2f} s, command {run.seconds:.1f} s")
             if turn:
-                engine[months].append(close.models_seconds)
+                engine[months].append(close.all_models_seconds)
                 command[months].append(run.seconds)
     part, short, long = "growth", SHORT, base.months
     return [

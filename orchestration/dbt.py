@@ -238,11 +238,11 @@ def _close_connections() -> None:
 
 
 class Progress:
-    """Turns dbt's events into lines such as `closing 2025-03: month 17 of 36, about 12 s left`."""
+    """Turns dbt's events into lines such as `closing 2025-03, customers: month 17 of 36, about 12 s left`."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._started: float | None = None
+        self._started: dict[str, float] = {}
         # The first error of each model, which dbt leaves out of the result of a microbatch model.
         self.errors: dict[str, str] = {}
 
@@ -253,21 +253,23 @@ class Progress:
             self.errors.setdefault(data["unique_id"], str(data["exc"]))
         if name == "LogStartBatch":
             done, total = int(data["batch_index"]) - 1, int(data["total_batches"])
-            month = str(data["description"]).split()[1][:7]
-            self._report(f"  closing {month}: month {done + 1} of {total}{self._time_left(done, total)}")
+            words = str(data["description"]).split()
+            month, model = words[1][:7], words[-1]
+            # `core.int_customer_months` carries the customers from month to month.
+            what = model.split(".")[-1].removeprefix("int_").removesuffix("_months") + "s"
+            self._report(f"  closing {month}, {what}: month {done + 1} of {total}{self._time_left(model, done, total)}")
         elif name == "LogModelResult" and data.get("status") not in ("error", "skipped"):
             relation = data["node_info"].get("node_relation", {})
             # On Spark, dbt works in `building_marts`.
             if relation.get("schema", "").endswith("marts"):
                 self._report(f"  marts.{relation['alias']}")
 
-    def _time_left(self, done: int, total: int) -> str:
+    def _time_left(self, model: str, done: int, total: int) -> str:
         now = time.monotonic()
-        if self._started is None:
-            self._started = now
+        started = self._started.setdefault(model, now)
         if not done:
             return ""
-        return f", about {duration((now - self._started) / done * (total - done))} left"
+        return f", about {duration((now - started) / done * (total - done))} left"
 
 
 def duration(seconds: float) -> str:

@@ -184,7 +184,7 @@ def test_the_environment_is_put_back(home: Home, monkeypatch: pytest.MonkeyPatch
 
 
 def _batch(month: str, index: int, total: int) -> dict[str, Any]:
-    data = {"description": f"batch {month} of microbatch model core.m", "batch_index": index, "total_batches": total}
+    data = {"description": f"batch {month} of microbatch model core.int_customer_months", "batch_index": index, "total_batches": total}
     return {"info": {"name": "LogStartBatch"}, "data": data}
 
 
@@ -200,9 +200,9 @@ def test_progress_says_the_month_and_the_time_left(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda clock=clock: clock))
         progress.see(_batch(month, index, 5))
     assert lines == [
-        "  closing 2024-01: month 1 of 5",
-        "  closing 2024-02: month 2 of 5, about 2 min 40 s left",
-        "  closing 2024-03: month 3 of 5, about 1 min 30 s left",
+        "  closing 2024-01, customers: month 1 of 5",
+        "  closing 2024-02, customers: month 2 of 5, about 2 min 40 s left",
+        "  closing 2024-03, customers: month 3 of 5, about 1 min 30 s left",
     ]
 
 

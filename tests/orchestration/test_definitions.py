@@ -24,6 +24,20 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "staging/stg_events": ("staging", {"raw/events"}),
     "staging/stg_consents": ("staging", {"raw/consents"}),
     "core/movements": ("intermediate", set()),
+    "core/consent_movements": ("intermediate", set()),
+    "core/int_emails": ("intermediate", {"staging/stg_customers"}),
+    "core/int_phones": ("intermediate", {"staging/stg_customers"}),
+    "core/int_addresses": ("intermediate", {"staging/stg_customers"}),
+    "core/int_coordinates": (
+        "intermediate",
+        {"staging/stg_customers", "core/int_emails", "core/int_phones", "core/int_addresses"},
+    ),
+    "core/int_contact_months": (
+        "intermediate",
+        {"core/int_customer_months", "core/int_coordinates", "staging/stg_events", "staging/stg_consents"},
+    ),
+    "core/fct_contact_months": ("intermediate", {"core/int_contact_months"}),
+    "core/int_source_quality": ("intermediate", {"core/int_contact_months"}),
     "core/int_traces": ("intermediate", {"staging/stg_orders", "staging/stg_events", "staging/stg_consents"}),
     "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
@@ -32,17 +46,30 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "marts/base_overview_monthly": ("marts", {"marts/status_monthly"}),
     "marts/fill_rate_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/flows_monthly": ("marts", {"core/int_customer_months", "core/movements"}),
-    "marts/optin_rate_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/optin_rate_monthly": ("marts", {"core/fct_contact_months"}),
+    "marts/consent_flows_monthly": ("marts", {"core/int_contact_months", "core/consent_movements"}),
+    "marts/source_scorecard_monthly": ("marts", {"core/int_source_quality"}),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/status_monthly": ("marts", {"core/fct_customer_months"}),
 }
 CHECKS: dict[str, set[str]] = {
     "staging/stg_customers": {"raw_rows_reconcile"},
     "core/int_customer_months": {"unique_grain_int_customer_months_snapshot_month__customer_id"},
+    "core/int_contact_months": {"unique_grain_int_contact_months_snapshot_month__customer_id"},
+    "core/int_source_quality": {"unique_grain_int_source_quality_snapshot_month__source"},
     "core/int_profiles": {"not_null_int_profiles_customer_id", "unique_int_profiles_customer_id"},
     "marts/base_overview_monthly": {
         "overview_agrees_with_flows",
         "unique_grain_base_overview_monthly_snapshot_month__source",
+    },
+    "marts/consent_flows_monthly": {
+        "consent_flows_close",
+        "consents_closing_is_the_next_opening",
+        "unique_grain_consent_flows_monthly_snapshot_month__source__channel__movement",
+    },
+    "marts/source_scorecard_monthly": {
+        "effects_explain_the_change",
+        "unique_grain_source_scorecard_monthly_snapshot_month__source",
     },
     "marts/fill_rate_monthly": {
         "unique_grain_fill_rate_monthly_snapshot_month__source__status__registered_within_12m__field",
@@ -54,6 +81,7 @@ CHECKS: dict[str, set[str]] = {
     },
     "marts/optin_rate_monthly": {
         "parts_stay_within_the_whole",
+        "waterfall_adds_up",
         "unique_grain_optin_rate_monthly_snapshot_month__source__status__registered_within_12m__channel",
     },
     "marts/recency_monthly": {
