@@ -14,7 +14,7 @@ from benchmarks.figures import Line, Note, as_json, machine, table
 from benchmarks.project import BenchError
 from orchestration.settings import PROJECT_ROOT
 
-PARTS = ("close", "postgres", "growth", "first_build", "memory", "overhead", "spark")
+PARTS = ("close", "postgres", "growth", "first_build", "memory", "reachability", "overhead", "spark")
 
 
 def _parts(_: click.Context, __: click.Parameter, value: str) -> list[str]:
@@ -92,7 +92,7 @@ def _measure(
     part: str, base: Base, asked: Base, big: Base, sizes: list[int], repetitions: int, first_build_repetitions: int
 ) -> list[Line]:
     # Each part imports what only it needs: PostgreSQL and Spark come with `make .venv/.engines`.
-    from benchmarks import close, first_build, growth, memory, overhead, spark
+    from benchmarks import close, first_build, growth, memory, overhead, reachability, spark
 
     if part != "spark":
         (asked if part == "postgres" else base).make()
@@ -102,6 +102,7 @@ def _measure(
         "growth": lambda: growth.measure_growth(base, repetitions),
         "first_build": lambda: first_build.measure_first_build(base, first_build_repetitions),
         "memory": lambda: memory.measure_memory([base, big], repetitions),
+        "reachability": lambda: reachability.measure_reachability([base, big], repetitions),
         "overhead": lambda: overhead.measure_overhead(base, repetitions),
         "spark": lambda: spark.measure_spark(base.root, sizes, repetitions),
     }

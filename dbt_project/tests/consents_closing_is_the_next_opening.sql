@@ -40,4 +40,7 @@ select
 from levels
 inner join months on levels.opened_month = months.snapshot_month
 inner join months as months_before on {{ add_months('levels.opened_month', -1) }} = months_before.snapshot_month
-where levels.n_closed <> levels.n_opened
+where
+    levels.opened_month >= date '{{ months_of_run().first }}'
+    and levels.opened_month <= date '{{ months_of_run().next }}'
+    and levels.n_closed <> levels.n_opened
