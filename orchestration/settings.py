@@ -69,7 +69,14 @@ def _utc_naive(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC).replace(tzinfo=None) if value is not None and value.tzinfo else value
 
 
+def _region(value: str) -> str:
+    if not re.fullmatch("[A-Z]{2}", value):
+        raise ValueError("allowed: a country of two capital letters (ISO 3166-1 alpha-2), for example FR")
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
+Region = Annotated[str, AfterValidator(_region)]
 Words = Annotated[list[str], AfterValidator(_lowered)]
 
 
@@ -109,6 +116,7 @@ class Vars(_Strict):
     profile_fields: list[ProfileField] = Field(min_length=1)
     placeholders: Placeholders
     channels: dict[Identifier, Identifier] = Field(min_length=1)
+    phone_regions: list[Region] = Field(min_length=1)
     closing_grace_days: int = Field(ge=0, le=27)
     history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
 
