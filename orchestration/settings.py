@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -88,7 +88,9 @@ class ProfileField(_Strict):
     """A profile field whose fill rate is followed; filled when each of its raw `columns` is."""
 
     name: Identifier
+    kind: Literal["identity", "sociodemographic", "psychobehavioural", "business", "other"] = "other"
     key: bool = False
+    weight: float = Field(default=1, ge=0, allow_inf_nan=False)
     columns: list[Identifier] = Field(default_factory=list)
 
     @property

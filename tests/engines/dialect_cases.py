@@ -77,7 +77,7 @@ def day(value: str) -> str:
 
 def cases() -> list[Case]:
     """Return all cases."""
-    return [*dates(), *local_dates(), *known(), *texts(), *patterns(), *postal_codes(), *plain_sql()]
+    return [*dates(), *local_dates(), *known(), *texts(), *patterns(), *blanks(), *postal_codes(), *plain_sql()]
 
 
 def dates() -> Iterator[Case]:
@@ -251,6 +251,14 @@ def patterns() -> Iterator[Case]:
         ("nan", True),
     ]:
         yield Case(f"is_filled({text(value)})", filled)
+
+
+def blanks() -> Iterator[Case]:
+    """Text of blanks of any script is not filled, alone and around a placeholder."""
+    for blank in map(chr, BLANKS):
+        yield Case(f"is_filled({text(blank)})", False)
+        yield Case(f"is_filled({text(blank + 'N/A' + blank + blank)})", False)
+        yield Case(f"is_filled({text(blank + 'N' + blank + 'A')})", True)
 
 
 def postal_codes() -> Iterator[Case]:

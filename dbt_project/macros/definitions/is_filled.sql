@@ -54,7 +54,7 @@
 {% macro profile_columns() -%}
     {%- set columns = ['email', 'phone', 'address_line', 'postal_code', 'city'] -%}
     {%- for field in var('profile_fields') -%}
-        {%- for column in field_columns(field) if column not in columns + ['source', 'country', 'birth_date'] -%}
+        {%- for column in field_columns(field) if column not in columns + ['customer_id', 'source', 'country', 'birth_date'] -%}
             {%- do columns.append(column) -%}
         {%- endfor -%}
     {%- endfor -%}
