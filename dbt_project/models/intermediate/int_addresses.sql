@@ -12,7 +12,7 @@ located as (
         address_line,
         postal_code,
         city,
-        -- A placeholder is no country either, but NA, a placeholder, is Namibia.
+        -- Placeholders are not looked for: NA is one, and Namibia.
         coalesce(country, {{ text_literal(default_region()) }}) as country,
         {{ is_filled('address_line') }} and {{ is_filled('postal_code') }} and {{ is_filled('city') }} as has_address
     from customers
