@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import yaml
 
-from orchestration.settings import DBT_PROJECT_DIR, ProfileField
+from orchestration.settings import DBT_PROJECT_DIR, ConfigurationError, ProfileField
 
 CONTRACT_FILE = DBT_PROJECT_DIR / "models" / "staging" / "_raw__sources.yml"
 
@@ -67,11 +67,29 @@ def _tables() -> tuple[Table, ...]:
 
 
 def raw_tables(profile_fields: Sequence[ProfileField] = ()) -> tuple[Table, ...]:
-    """Return the raw tables; columns that `profile_fields` names join customers as optional text."""
+    """Return the raw tables; columns that `profile_fields` names join customers as optional text.
+
+    Raises:
+        ConfigurationError: a profile field names a column that cannot be judged as text.
+    """
     tables = list(_tables())
     for i, table in enumerate(tables):
         if table.name == "customers":
-            known = {c.name for c in table.columns}
+            known = {c.name: c.data_type for c in table.columns}
+            for field in profile_fields:
+                _check(field, known)
             wanted = dict.fromkeys(c for f in profile_fields for c in f.raw_columns if c not in known)
             tables[i] = replace(table, columns=(*table.columns, *(Column(c, "varchar") for c in wanted)))
     return tuple(tables)
+
+
+def _check(field: ProfileField, known: Mapping[str, str]) -> None:
+    """A birth date is judged by its age, in a field of its own; everything else is text."""
+    if field.name == "birth_date" and field.raw_columns == ["birth_date"]:
+        return
+    for column in field.raw_columns:
+        if field.name == "birth_date" or known.get(column, "varchar") != "varchar":
+            raise ConfigurationError(
+                f"profile_fields: {field.name} is made of {column}, a {known.get(column, 'text')}; allowed: columns of text, "
+                "and birth_date from birth_date alone."
+            )

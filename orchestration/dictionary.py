@@ -1,7 +1,7 @@
 """The parts of the documentation that come from the dbt project; `python -m orchestration.dictionary` writes them anew.
 
 A page keeps its own words around a generated part, which stands between two comments. Example queries are files of
-`docs/queries/`, one for each mart.
+`docs/queries/`: `<mart>.sql` for each mart, and `<mart>.<what>.sql` for further ones.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def _mart(model: Mapping[str, Any]) -> str:
     query = QUERIES_DIR / f"{name}.sql"
     if not query.exists():
         raise DictionaryError(f"{query} is missing; write an example query of marts.{name} there.")
+    queries = [query, *sorted(QUERIES_DIR.glob(f"{name}.*.sql"))]
     meaning, grain = _grain(model)
     rows = [
         (f"`{column['name']}`", str(column["data_type"]), "no" if _is_never_null(column) else "yes", str(column["description"]))
@@ -81,7 +82,7 @@ def _mart(model: Mapping[str, Any]) -> str:
             f"### {name}",
             f"{meaning}\n\n**Grain**: {grain}",
             _table(("column", "type", "null", "meaning"), rows),
-            f"```sql\n{query.read_text(encoding='utf-8').strip()}\n```",
+            *(f"```sql\n{path.read_text(encoding='utf-8').strip()}\n```" for path in queries),
         ]
     )
 

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -69,7 +69,14 @@ def _utc_naive(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC).replace(tzinfo=None) if value is not None and value.tzinfo else value
 
 
+def _region(value: str) -> str:
+    if not re.fullmatch("[A-Z]{2}", value):
+        raise ValueError("allowed: a country of two capital letters (ISO 3166-1 alpha-2), for example FR")
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
+Region = Annotated[str, AfterValidator(_region)]
 Words = Annotated[list[str], AfterValidator(_lowered)]
 
 
@@ -81,7 +88,9 @@ class ProfileField(_Strict):
     """A profile field whose fill rate is followed; filled when each of its raw `columns` is."""
 
     name: Identifier
+    kind: Literal["identity", "sociodemographic", "psychobehavioural", "business", "other"] = "other"
     key: bool = False
+    weight: float = Field(default=1, ge=0, allow_inf_nan=False)
     columns: list[Identifier] = Field(default_factory=list)
 
     @property
@@ -111,6 +120,7 @@ class Vars(_Strict):
     channels: dict[Identifier, Identifier] = Field(min_length=1)
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
+    phone_regions: list[Region] = Field(min_length=1)
     closing_grace_days: int = Field(ge=0, le=27)
     history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
 

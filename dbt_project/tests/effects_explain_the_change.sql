@@ -14,7 +14,7 @@ with totals as (
     select
         snapshot_month,
         {% for share, of in quality_shares().items() -%}
-            cast(sum({{ of.n }}) as {{ double_type() }}) / nullif(sum({{ of.of }}), 0) as {{ share }}_r,
+            cast(sum({{ of.n }}) as {{ type_double() }}) / nullif(sum({{ of.of }}), 0) as {{ share }}_r,
             sum({{ share }}_rate_effect) + sum({{ share }}_mix_effect) as {{ share }}_effect{{ ',' if not loop.last }}
         {% endfor %}
     from {{ ref('source_scorecard_monthly') }}

@@ -24,6 +24,7 @@ BLANKS = [
 ]
 NULL = "cast(null as char(1))"
 NULL_TEXT = "'cast(null as ' ~ dbt.type_string() ~ ')'"
+NO_LETTER_OR_DIGIT = r"[^\pL\pN]*"
 NULL_DATE = '"cast(null as date)"'
 
 # Zones and UTC instants: summer time begins and ends, midnight is skipped or comes twice, a day is left out, odd offsets,
@@ -76,7 +77,7 @@ def day(value: str) -> str:
 
 def cases() -> list[Case]:
     """Return all cases."""
-    return [*dates(), *local_dates(), *known(), *texts(), *patterns(), *plain_sql()]
+    return [*dates(), *local_dates(), *known(), *texts(), *patterns(), *blanks(), *postal_codes(), *plain_sql()]
 
 
 def dates() -> Iterator[Case]:
@@ -250,6 +251,39 @@ def patterns() -> Iterator[Case]:
         ("nan", True),
     ]:
         yield Case(f"is_filled({text(value)})", filled)
+
+
+def blanks() -> Iterator[Case]:
+    """Text of blanks of any script is not filled, alone and around a placeholder."""
+    for blank in map(chr, BLANKS):
+        yield Case(f"is_filled({text(blank)})", False)
+        yield Case(f"is_filled({text(blank + 'N/A' + blank + blank)})", False)
+        yield Case(f"is_filled({text(blank + 'N' + blank + 'A')})", True)
+
+
+def postal_codes() -> Iterator[Case]:
+    for country, code, matches in [
+        ("FR", "75002", True),
+        ("FR", "\u00a075\u00a0002\u3000", True),
+        ("FR", "75000", False),
+        ("FR", "750021", False),
+        ("FR", "\uff17\uff15\uff10\uff10\uff12", False),
+        ("FR", "75002\n", True),
+        ("GB", "sw1a-1aa", True),
+        ("GB", "SW1A 1AA 1", False),
+        ("KY", "KY1-1100", True),
+        ("KY", "\u212ay1-1100", True),
+        ("AI", "a\u0131-2640", False),
+        ("HK", "a\nb", True),
+        ("KP", "12345", False),
+        ("", "", False),
+        ("FR", None, None),
+    ]:
+        yield Case(f"is_postal_code({text(code)}, {text(country)})", matches)
+    for country, known in [("FR", True), ("HK", True), ("KP", False), ("fr", False), ("", False)]:
+        yield Case(f"has_known_postal_form({text(country)})", known)
+    for value, blank in [("?! \u00a0--", True), ("a", False), ("-é", False), ("\u0662", False), ("千", False), ("", True)]:
+        yield Case(f"matches_fully({text(value)}, {json.dumps(NO_LETTER_OR_DIGIT)})", blank)
 
 
 def plain_sql() -> Iterator[Case]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def test_traps(make_base: MakeBase, tmp_path: Path) -> None:
     base = make_base(first, reporting_timezone="Europe/Paris")
     base.close(first, last)
     assert base.differences() == []
+
+
+def test_field_that_is_followed_for_some_months(make_base: MakeBase, tmp_path: Path) -> None:
+    trap_base("Europe/Paris").write(tmp_path / "raw", "csv")
+    first, second, third = (date(2023, month, 1) for month in (9, 10, 11))
+    before = make_base(first, reporting_timezone="Europe/Paris")
+    fields = [field.model_dump() for field in before.settings.vars.profile_fields]
+    followed = replace(before, variables={**before.variables, "profile_fields": [*fields, {"name": "media"}]})
+    before.close(first, first)
+    followed.close(second, second)
+    assert followed.differences() == []
+    assert followed.rows("select min(snapshot_month) from marts.fill_rate_monthly where field = 'media'") == [(second,)]
+    before.close(third, third)
+    assert before.differences() == []
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Auckland"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from orchestration.contract import CONTRACT_FILE, Column, Table, raw_tables
-from orchestration.settings import ProfileField
+from orchestration.settings import ConfigurationError, ProfileField
 
 
 def _table(name: str, tables: tuple[Table, ...] | None = None) -> Table:
@@ -71,3 +72,24 @@ def test_profile_fields_outside_the_contract_join_customers_as_optional_text() -
     )
     assert [table for table in extended if table.name != "customers"] == [t for t in base if t.name != "customers"]
     assert raw_tables() == base
+
+
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [
+        (ProfileField(name="updated_at"), "updated_at, a timestamp"),
+        (ProfileField(name="age", columns=["city", "birth_date"]), "birth_date, a date"),
+        (ProfileField(name="birth_date", columns=["birth_year"]), "birth_year, a text"),
+        (ProfileField(name="birth_date", columns=["birth_date", "city"]), "birth_date, a date"),
+    ],
+)
+def test_a_profile_field_that_is_no_text_is_refused(field: ProfileField, column: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"profile_fields: {field.name} is made of {column}; allowed: columns of text"):
+        raw_tables([ProfileField(name="email"), field])
+
+
+def test_a_birth_date_is_a_profile_field_of_its_own() -> None:
+    assert (
+        raw_tables([ProfileField(name="birth_date"), ProfileField(name="who", columns=["customer_id", "source"])])
+        == raw_tables()
+    )

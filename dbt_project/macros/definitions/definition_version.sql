@@ -2,8 +2,8 @@
 {% macro definition_version() -%}
     {%- set names = [
         'reporting_timezone', 'recency_bands', 'active_within_days', 'activity_event_types', 'order_statuses_not_counted',
-        'profile_fields', 'placeholders', 'channels', 'soft_bounces_in_a_row',
-        'min_source_profiles', 'closing_grace_days',
+        'profile_fields', 'placeholders', 'channels', 'phone_regions', 'soft_bounces_in_a_row', 'min_source_profiles',
+        'closing_grace_days',
     ] -%}
     {%- set words = [] -%}
     {%- for name in names -%}

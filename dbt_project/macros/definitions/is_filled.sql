@@ -47,11 +47,19 @@
     {{ return(var('profile_fields') | map(attribute='name') | list) }}
 {%- endmacro %}
 
-{# Raw text columns that the profile fields are made of. #}
+{# Raw columns that a profile field is made of. #}
+{% macro field_columns(field) -%}
+    {{ return(field.get('columns') or [field.name]) }}
+{%- endmacro %}
+
+{#
+    Raw text columns of the coordinates and of the profile fields. Those that staging writes in a way of its own are not among
+    them.
+#}
 {% macro profile_columns() -%}
-    {%- set columns = [] -%}
+    {%- set columns = ['email', 'phone', 'address_line', 'postal_code', 'city'] -%}
     {%- for field in var('profile_fields') -%}
-        {%- for column in field.get('columns', [field.name]) if column != 'birth_date' and column not in columns -%}
+        {%- for column in field_columns(field) if column not in columns + ['customer_id', 'source', 'country', 'birth_date'] -%}
             {%- do columns.append(column) -%}
         {%- endfor -%}
     {%- endfor -%}

@@ -3,8 +3,21 @@
     int64
 {%- endmacro %}
 
+{# The type that contracts call double. #}
+{% macro type_double() -%}
+    {{ return(adapter.dispatch('type_double')()) }}
+{%- endmacro %}
+
+{% macro default__type_double() -%}
+    double
+{%- endmacro %}
+
+{% macro bigquery__type_double() -%}
+    float64
+{%- endmacro %}
+
 {% macro bigquery__contract_columns(columns) -%}
-    {%- set words = {'bigint': dbt.type_bigint(), 'double': 'float64', 'boolean': 'bool'} -%}
+    {%- set words = {'bigint': dbt.type_bigint(), 'double': type_double(), 'boolean': 'bool'} -%}
     {%- set translated = {} -%}
     {%- for name, column in columns.items() -%}
         {%- do translated.update({name: dict(column, data_type=words.get(column.data_type, column.data_type))}) -%}

@@ -17,10 +17,10 @@
     {%- set batch = duckdb__dispatch_temporary_relation(target).relation -%}
     {%- do run_query(create_table_as(True, batch, compiled_code)) -%}
     {%- set columns = adapter.get_columns_in_relation(batch) -%}
-    {%- do require_same_columns(batch, existing) -%}
+    {%- set are_mixed = has_other_fill_flags(batch, existing) -%}
     {%- do write_month_file(batch) -%}
     {%- call statement('main') -%}
-        {{ view_over_month_files(target, columns) }}
+        {{ view_over_month_files(target, columns, are_mixed) }}
     {%- endcall -%}
 
     {%- do apply_grants(target, config.get('grants'), should_revoke=False) -%}
@@ -48,25 +48,40 @@
     {%- endcall -%}
 {%- endmacro %}
 
-{# Closed months keep their columns: a batch with others is refused. #}
-{% macro require_same_columns(batch, existing) -%}
+{#
+    Closed months keep their columns: a batch with others is refused. Fill flags may differ: the answer is then true, and the view
+    puts null in the place of those that a month lacks.
+#}
+{% macro has_other_fill_flags(batch, existing) -%}
     {%- if existing is none or should_full_refresh() -%}
-        {{ return('') }}
+        {{ return(false) }}
     {%- endif -%}
     {%- set changes = check_for_schema_changes(batch, existing) -%}
-    {%- if changes.schema_changed -%}
-        {%- set words = [] -%}
-        {%- for word, columns in {'new': changes.source_not_in_target, 'gone': changes.target_not_in_source}.items() if columns -%}
-            {%- do words.append(word ~ ': ' ~ columns | map(attribute='name') | join(', ')) -%}
-        {%- endfor -%}
-        {%- for column in changes.new_target_types -%}
-            {%- do words.append('another type: ' ~ column.column_name) -%}
-        {%- endfor -%}
+    {%- set words = [] -%}
+    {%- for word, columns in {'new': changes.source_not_in_target, 'gone': changes.target_not_in_source}.items() -%}
+        {%- set names = without_fill_flags(columns | map(attribute='name')) -%}
+        {%- if names -%}
+            {%- do words.append(word ~ ': ' ~ names | join(', ')) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for column in changes.new_target_types -%}
+        {%- do words.append('another type: ' ~ column.column_name) -%}
+    {%- endfor -%}
+    {%- if words -%}
         {%- do exceptions.raise_compiler_error(
-            'the closed months have other columns than this run (' ~ words | join('; ') ~ '). Undo the change of profile_fields '
-            ~ 'or channels, or start a new warehouse: another BATHTUB_WAREHOUSE'
+            'the closed months have other columns than this run (' ~ words | join('; ') ~ '). Undo the change of channels, or start '
+            ~ 'a new warehouse: another BATHTUB_WAREHOUSE'
         ) -%}
     {%- endif -%}
+    {{ return(changes.schema_changed or has_mixed_files(existing)) }}
+{%- endmacro %}
+
+{# Once files differ, the view says so. #}
+{% macro has_mixed_files(view) -%}
+    {{ return(run_query(
+        "select 1 from duckdb_views() where schema_name = '" ~ view.schema ~ "' and view_name = '" ~ view.identifier
+        ~ "' and database_name = '" ~ view.database ~ "' and contains(sql, 'union_by_name')"
+    ) | length > 0) }}
 {%- endmacro %}
 
 {# Write the batch to a file of its own, in the folder of its month, and enter it in the book in place of the one before. #}
@@ -90,7 +105,8 @@
     {%- endcall -%}
 {%- endmacro %}
 
-{% macro view_over_month_files(relation, columns) -%}
+{# Where the files have the same columns, DuckDB opens those of the months asked for, else all, to compare their columns. #}
+{% macro view_over_month_files(relation, columns, are_mixed) -%}
     {%- set files = run_query(
         "select folder || '/' || file from ops.month_files where model = '" ~ this.identifier ~ "' order by snapshot_month"
     ).columns[0].values() -%}
@@ -99,6 +115,7 @@
     from read_parquet(
         [{% for file in files %}'{{ file.replace("'", "''") }}'{{ ', ' if not loop.last }}{% endfor %}],
         hive_partitioning = true, hive_types = {'{{ config.get('event_time') }}': date}
+        {{- ', union_by_name = true' if are_mixed }}
     )
 {%- endmacro %}
 

@@ -12,12 +12,12 @@
             {%- do run_query(create_stored_months(stored, columns)) -%}
             {%- do adapter.cache_added(stored) -%}
         {%- else -%}
-            {%- do require_stored_columns(stored, columns) -%}
+            {%- do follow_columns(stored, columns) -%}
         {%- endif -%}
         {%- do run_query(create_view_on_months(this, stored, columns)) -%}
     {%- else -%}
-        {#- A later batch of the same query: resolving it once is enough. -#}
-        {%- set columns = stored_columns(stored) -%}
+        {#- A later batch of the same query: resolving it once is enough, and the view has its columns. -#}
+        {%- set columns = stored_columns(this) -%}
     {%- endif -%}
     {%- set rest = columns.keys() | reject('equalto', 'snapshot_month') | join(', ') -%}
     {%- call statement('main') -%}

@@ -48,14 +48,23 @@
     {{ return(columns) }}
 {%- endmacro %}
 
-{# Stops when closed months were stored with other columns. #}
-{% macro require_stored_columns(stored, columns) -%}
+{# Adds the fill flags that are not stored yet. Stops when closed months were stored with other columns besides. #}
+{% macro follow_columns(stored, columns) -%}
     {%- set known = stored_columns(stored) -%}
-    {%- if known != columns -%}
+    {%- set new, others = {}, [] -%}
+    {%- for name, type in columns.items() if known.get(name) != type -%}
+        {%- do new.update({name: type}) if name not in known else others.append(name) -%}
+    {%- endfor -%}
+    {%- do others.extend(without_fill_flags(new)) -%}
+    {%- do others.extend(without_fill_flags(known.keys() | reject('in', columns))) -%}
+    {%- if others -%}
         {%- do exceptions.raise_compiler_error(
-            'The closed months have the columns ' ~ known ~ ', the query has ' ~ columns
-            ~ '. Undo the change of profile_fields or channels, or start anew on an empty cluster.'
+            'The closed months have other columns than this run (' ~ others | join(', ')
+            ~ '). Undo the change of channels, or start anew on an empty cluster.'
         ) -%}
+    {%- endif -%}
+    {%- if new -%}
+        {%- do run_query('alter table ' ~ stored ~ ' add columns (' ~ names_and_types(new) ~ ')') -%}
     {%- endif -%}
 {%- endmacro %}
 

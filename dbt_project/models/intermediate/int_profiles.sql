@@ -23,7 +23,7 @@ final as (
         customer_id,
         source,
         {% for field in var('profile_fields') if field.name != 'birth_date' -%}
-            {% for column in field.get('columns', [field.name]) -%}
+            {% for column in field_columns(field) -%}
                 {{ is_filled(column) }}{{ ' and ' if not loop.last }}
             {%- endfor %} as has_{{ field.name }},
         {% endfor -%}

@@ -16,7 +16,7 @@ counted as (
         registered_within_12m,
         definition_version,
         {% for field in profile_field_names() -%}
-            count(case when has_{{ field }} then 1 end) as n_{{ field }},
+            count(case when has_{{ field }} then 1 end) as n_filled_{{ loop.index }},
         {% endfor -%}
         count(*) as n_profiles
     from customer_months
@@ -26,10 +26,13 @@ counted as (
 
 fields as (
 
-    {% for field in profile_field_names() -%}
+    {% for field in var('profile_fields') -%}
         select
-            '{{ field }}' as field,
-            cast({{ loop.index }} as {{ dbt.type_bigint() }}) as field_rank
+            '{{ field.name }}' as field,
+            cast({{ loop.index }} as {{ dbt.type_bigint() }}) as field_rank,
+            '{{ field.get('kind', 'other') }}' as field_kind,
+            {{ 'true' if field.get('key') else 'false' }} as is_key_field,
+            cast({{ field.get('weight', 1) }} as {{ type_double() }}) as field_weight
         {{ 'union all' if not loop.last }}
     {% endfor %}
 
@@ -46,10 +49,13 @@ final as (
         counted.registered_within_12m,
         fields.field,
         fields.field_rank,
+        fields.field_kind,
+        fields.is_key_field,
+        fields.field_weight,
         counted.n_profiles,
-        case fields.field
+        case fields.field_rank
             {% for field in profile_field_names() -%}
-                when '{{ field }}' then counted.n_{{ field }}
+                when {{ loop.index }} then counted.n_filled_{{ loop.index }}
             {% endfor -%}
         end as n_filled,
         counted.definition_version

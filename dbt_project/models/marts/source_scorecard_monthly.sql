@@ -20,8 +20,8 @@ totals as (
         as_of_date,
         definition_version,
         {% for share, of in shares.items() -%}
-            cast(sum({{ of.n }}) as {{ double_type() }}) / nullif(sum({{ of.of }}), 0) as {{ share }}_r,
-            nullif(cast(sum({{ of.of }}) as {{ double_type() }}), 0) as {{ share }}_of{{ ',' if not loop.last }}
+            cast(sum({{ of.n }}) as {{ type_double() }}) / nullif(sum({{ of.of }}), 0) as {{ share }}_r,
+            nullif(cast(sum({{ of.of }}) as {{ type_double() }}), 0) as {{ share }}_of{{ ',' if not loop.last }}
         {% endfor %}
     from months
     group by snapshot_month, as_of_date, definition_version
@@ -62,8 +62,8 @@ compared as (
         {% for share, of in shares.items() -%}
             coalesce(present.{{ of.of }}, 0) / totals.{{ share }}_of as {{ share }}_w,
             coalesce(past.{{ of.of }}, 0) / totals_before.{{ share }}_of as {{ share }}_w_before,
-            cast(present.{{ of.n }} as {{ double_type() }}) / nullif(present.{{ of.of }}, 0) as {{ share }}_r,
-            cast(past.{{ of.n }} as {{ double_type() }}) / nullif(past.{{ of.of }}, 0) as {{ share }}_r_before,
+            cast(present.{{ of.n }} as {{ type_double() }}) / nullif(present.{{ of.of }}, 0) as {{ share }}_r,
+            cast(past.{{ of.n }} as {{ type_double() }}) / nullif(past.{{ of.of }}, 0) as {{ share }}_r_before,
             (totals.{{ share }}_r + totals_before.{{ share }}_r) / 2 as {{ share }}_mean,
         {% endfor -%}
         coalesce(present.n_profiles, 0) >= {{ var('min_source_profiles') }} as is_ranked,
@@ -92,7 +92,7 @@ final as (
                 then cast(rank() over (
                     partition by snapshot_month, is_ranked
                     order by
-                        cast(n_placeholders + n_invalid + n_duplicate + n_optin_no_coordinate as {{ double_type() }})
+                        cast(n_placeholders + n_invalid + n_duplicate + n_optin_no_coordinate as {{ type_double() }})
                         / nullif(n_profiles, 0) desc
                 ) as {{ dbt.type_bigint() }})
         end as defect_rank,

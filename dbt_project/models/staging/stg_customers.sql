@@ -10,6 +10,7 @@ final as (
     select
         customer_id,
         coalesce(nullif({{ lower_case(strip_blanks('source')) }}, ''), 'unknown') as source,
+        nullif(upper({{ strip_blanks('country') }}), '') as country,
         {% for column in profile_columns() -%}
             {{ column }},
         {% endfor -%}
