@@ -113,6 +113,11 @@ def test_sql_and_library_agree_on_awkward_addresses(sql: Sql) -> None:
     assert disagreements(sql, awkward_emails(30_000)) == {}
 
 
+def test_a_letter_that_becomes_ascii_in_lower_case_is_beyond_ascii(sql: Sql) -> None:
+    found = sql.verdicts(["a@İn--p1ai.fr", "a@b.invalİd", "a@İb.fr", "a@\u212ab.fr", "\u212a@b.fr", "é@X.TEST"])
+    assert found == [("untested", "international_address")] * 5 + [("invalid", "special_domain")]
+
+
 def test_the_awkward_addresses_are_valid_and_invalid_in_many_ways(sql: Sql) -> None:
     addresses = awkward_emails(30_000)
     forms = [form for form, _ in sql.verdicts(addresses)]

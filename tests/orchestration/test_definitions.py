@@ -24,6 +24,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "staging/stg_events": ("staging", {"raw/events"}),
     "staging/stg_consents": ("staging", {"raw/consents"}),
     "core/movements": ("intermediate", set()),
+    "core/disposable_domains": ("intermediate", set()),
+    "core/int_emails": ("intermediate", {"staging/stg_customers", "core/disposable_domains"}),
     "core/int_traces": ("intermediate", {"staging/stg_orders", "staging/stg_events", "staging/stg_consents"}),
     "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),

@@ -52,7 +52,7 @@
 
 {# A label in Punycode stands for letters beyond ASCII (RFC 5890 section 2.3.2.1). #}
 {% macro has_punycode(domain) -%}
-    {{ domain }} like '%--%' and {{ matches_fully(domain, '(?:.*\\.)?xn--.*') }}
+    ({{ domain }} like '%--%' and {{ matches_fully(domain, '(?:.*\\.)?xn--.*') }})
 {%- endmacro %}
 
 {# Names of IANA's special-use registry (RFC 6761, 6762, 7686) that no public mail server answers for. #}

@@ -36,6 +36,7 @@ shaped as (
 
     select
         customer_id,
+        address,
         {{ lower_case('address') }} as email_address,
         case
             when is_plain or {{ matches_fully('address', email_pattern()) }} then 'plain'
@@ -45,11 +46,17 @@ shaped as (
 
 ),
 
+-- In a domain the Turkish İ is no i, which is its small letter in the address.
 with_domain as (
 
     select
-        *,
-        case when shape is not null then {{ text_after('email_address', '@') }} end as domain
+        customer_id,
+        email_address,
+        shape,
+        case shape
+            when 'plain' then {{ text_after('email_address', '@') }}
+            when 'international' then {{ lower_case("replace(" ~ text_after('address', '@') ~ ", 'İ', 'ı')") }}
+        end as domain
     from shaped
 
 ),
@@ -87,10 +94,7 @@ judged as (
                 or {{ is_no_mail_domain('addresses.domain') }}
                 then 'syntax'
             when coalesce(of_two.domain, of_three.domain, of_four.domain) is not null then 'disposable_domain'
-            when {{ has_punycode('addresses.domain') }} then 'international_domain'
-            when addresses.shape = 'plain' then null
-            when {{ matches_fully('addresses.domain', '[a-z0-9.-]*') }} then 'international_local_part'
-            else 'international_domain'
+            when addresses.shape = 'international' or {{ has_punycode('addresses.domain') }} then 'international_address'
         end as email_reason
     from three_labels as addresses
     left join disposable_domains as of_two on {{ text_after('addresses.last_three', '.') }} = of_two.domain
@@ -106,7 +110,7 @@ final as (
         case
             when email_address is null then null
             when email_reason is null then 'valid'
-            when email_reason in ('international_domain', 'international_local_part') then 'untested'
+            when email_reason = 'international_address' then 'untested'
             else 'invalid'
         end as email_form,
         email_reason,
