@@ -287,6 +287,7 @@ def emails() -> Iterator[Case]:
         ("\u212a@b.fr", False, True),
         ("a@\u017f.fr", False, True),
         ("é@b.fr", False, True),
+        ("İ@\u0131.fr", False, True),
         ("é@b.1", False, False),
         ("a@b.é1", False, True),
         ("e\u0301@b.fr", False, True),
