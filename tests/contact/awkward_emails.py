@@ -8,19 +8,27 @@ from collections.abc import Callable, Sequence
 
 ATOM = string.ascii_letters + string.digits + "!#$%&'*+-/=?^_`{|}~"
 HOST = string.ascii_letters + string.digits + "-"
-# Letters, marks, digits, symbols, spaces, controls, formats, private use, look-alikes of ASCII, beyond the first plane.
-BEYOND_ASCII = (
-    "éÉßñøœŒİıſΣςжДшא中文字日本ñ한ก٣߀😀♥€½²ªⅣﬁＡａ１．。｡＠﹫－\u0301\u0338\u0345\u200c\u200d\u200b\u00ad\u2060\ufeff\u202e"
-    "\u00a0\u1680\u2003\u2028\u2029\u202f\u3000\u0085\u0080\u009f\ue000\U000f0000\u0378\ufffd\u212a\u037e\u1fef\u115f\u3164𝐚𝒜🇫🇷"
-)
-PUNCTUATION = "\"(),.:;<>@[\\] \t\n\r\x00\x01\x1c\x1f\x7f"
+# Look-alikes of ASCII: signs of full width and small, letters that fold to ASCII.
+DOTS = "\uff0e\u3002\uff61"
+AT_SIGNS = "\uff20\ufe6b"
+LOOK_ALIKES = f"{DOTS}{AT_SIGNS}\uff0d\uff21\uff41\uff11\u0130\u0131\u017f\u212a\u037e\u1fef\u2163\ufb01"
+MARKS = "\u0301\u0338\u0345"
+INVISIBLE = "\u200b\u200c\u200d\u00ad\u2060\ufeff\u202e\u115f\u3164\u0080\u009f\ue000\U000f0000\u0378\ufffd"
+BLANKS = "\u00a0\u0085\u1680\u2003\u2028\u2029\u202f\u3000"
+# Of several scripts, written from left to right and from right to left, and beyond the first plane.
+LETTERS = "éÉßñøœŒΣςжДш\u05d0中文字日本한ก\u0663\u07c0😀♥€½²ª\U0001d41a\U0001d49c\U0001f1eb\U0001f1f7"
+BEYOND_ASCII = LETTERS + LOOK_ALIKES + MARKS + INVISIBLE + BLANKS
+PUNCTUATION = '"(),.:;<>@[\\] \t\n\r\x00\x01\x1c\x1f\x7f'
+SIGNS = ("@",) * 30 + ("", "@@", *AT_SIGNS, " @", "@ ", "@.", ".@")
 SPECIAL = ("arpa", "invalid", "local", "localhost", "onion", "test", "example", "example.com", "internal", "home.arpa")
 PUNYCODE = ("xn--bcher-kva", "xn--80ak6aa92e", "xn--p1ai", "xn--", "xn--a", "xn--99999", "XN--BCHER-KVA", "xn---", "xn--bcher-")
 LITERALS = (
     "[127.0.0.1]", "[256.0.0.1]", "[IPv6:::1]", "[IPv6:2001:db8::1]", "[::1]", "[x:y]", "[]", "[127.0.0.1", "127.0.0.1", "1.2",
 )  # fmt: skip
 QUOTED = ('""', '"a b"', '"a@b"', '"a\\"b"', '"a"b', 'a."b".c', '"é"', '"', '" "', '"john.doe"')
-FORMS = ("Ann <{}>", "<{}>", "mailto:{}", "{};", "{},b@c.fr", "({}) x", '"Ann" <{}>', "{} (home)", " {}\t", "\u00a0{}\u3000", "{}\n")
+FORMS = (
+    "Ann <{}>", "<{}>", "mailto:{}", "{};", "{},b@c.fr", "({}) x", '"Ann" <{}>', "{} (home)", " {}\t", "\u00a0{}\u3000", "{}\n",
+)  # fmt: skip
 
 
 def awkward_emails(count: int, seed: int = 20261122) -> list[str]:
@@ -41,7 +49,7 @@ class _Maker:
         kind = self.random.randrange(6)
         local = self.local() if kind in (0, 1, 2) else self.word()
         domain = self.domain() if kind in (2, 3, 4) else self.host()
-        address = f"{local}{self.random.choice(('@',) * 30 + ('', '@@', '＠', ' @', '@ ', '@.', '.@'))}{domain}"
+        address = f"{local}{self.random.choice(SIGNS)}{domain}"
         if kind == 5:
             address = self.filled_up()
         if self.random.random() < 0.3:
@@ -92,14 +100,14 @@ class _Maker:
             lambda: f"{self.label()}.{self.host()}",
             lambda: f"{self.word()}.{self.label()}",
             lambda: f"{self.label()}.{self.label()}.com",
-            lambda: self.label(),
+            self.label,
             lambda: self.random.choice(SPECIAL),
             lambda: f"{self.label()}.{self.random.choice(SPECIAL)}",
             lambda: f"{self.word()}{self.random.choice(SPECIAL)}",
             lambda: self.random.choice(LITERALS),
             lambda: f"{self.host()}.",
             lambda: self.host().upper(),
-            lambda: f"{self.word()}{self.random.choice('．。｡')}com",
+            lambda: f"{self.word()}{self.random.choice(DOTS)}com",
         )
 
     def filled_up(self) -> str:
@@ -113,5 +121,5 @@ class _Maker:
 
     def mishap(self, address: str) -> str:
         at = self.random.randrange(len(address) + 1)
-        sign = self.random.choice((*ATOM, *PUNCTUATION, *BEYOND_ASCII, "..", "--", "@", ".", "-", ""))
+        sign: str = self.random.choice((*ATOM, *PUNCTUATION, *BEYOND_ASCII, "..", "--", "@", ".", "-", ""))
         return address[:at] + sign + address[at + self.random.randint(0, 1) :]

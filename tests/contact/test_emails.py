@@ -39,14 +39,13 @@ class Sql:
 
     def verdicts(self, addresses: Sequence[str]) -> list[Verdict]:
         """Return form and reason of each address."""
-        import pyarrow
-
-        customers = pyarrow.table({"customer_id": range(len(addresses)), "email": list(addresses)})
         with duckdb.connect(str(self.warehouse)) as connection:
-            connection.register("customers", customers)
             connection.execute("create schema if not exists staging")
             connection.execute("create schema if not exists core")
-            connection.execute("create or replace table staging.stg_customers as select * from customers")
+            connection.execute(
+                "create or replace table staging.stg_customers as select unnest(range(?)) as customer_id, unnest(?) as email",
+                [len(addresses), list(addresses)],
+            )
             connection.execute(f"create or replace table core.disposable_domains as select * from read_csv('{SEED}')")
             return connection.execute(f"select email_form, email_reason from ({self.query}) order by customer_id").fetchall()
 
@@ -95,7 +94,8 @@ def disagreements(sql: Sql, addresses: Sequence[str]) -> dict[str, Verdict]:
 
 def corpus(name: str) -> list[str]:
     """Return the addresses of a corpus of isemail, where a symbol of the block U+2400 stands for a control character."""
-    file = (PROJECT_ROOT / os.environ.get("BATHTUB_TEST_DATA", "../shared/data")).resolve() / "contact_validation/isemail" / name
+    data = (PROJECT_ROOT / os.environ.get("BATHTUB_TEST_DATA", "../shared/data")).resolve()
+    file = data / "contact_validation" / "isemail" / name
     if not file.exists():
         pytest.skip(f"{file} is absent: BATHTUB_TEST_DATA says where the test data are.")
     controls = {0x2400 + code: code for code in range(32)}
