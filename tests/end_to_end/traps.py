@@ -13,7 +13,8 @@ NBSP = "\u00a0"
 PLACEHOLDERS = ("n/a", "NA", "Null", " none ", "-", ".", "XXX", "Test", f"{NBSP}unknown{NBSP}", "Inconnu", "", "  ", NBSP, None)
 ADDRESSES = (
     "ann@example.com", " NoReply@Example.com ", "no-email@x.fr", f"{NBSP}TEST@x.fr", "inconnu@x.fr", "none", "testing@x.fr",
-    "ann", "@x.fr", "no-reply", "a@b@c",
+    "ann", "@x.fr", "no-reply", "a@b@c", "René.ΣΑΣ@example.com", "a@c.testİ", "a\u200b@x.fr", "a@xn--caf-dma.fr", "a@ab--c.fr",
+    "Ann@x.Mailinator.com", "ann@mail.TEST", "ann@localhost", f"{'a' * 65}@x.fr", f"a@{'b' * 64}.fr", "'!#$%&*+/=?^`{|}~@x.fr",
 )  # fmt: skip
 BIRTH_DATES = (
     date(1900, 1, 1), date(1901, 1, 1), date(1970, 1, 1), date(9999, 12, 31), date(1970, 1, 2), date(1904, 2, 29),

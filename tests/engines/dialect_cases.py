@@ -77,7 +77,18 @@ def day(value: str) -> str:
 
 def cases() -> list[Case]:
     """Return all cases."""
-    return [*dates(), *local_dates(), *known(), *texts(), *patterns(), *blanks(), *postal_codes(), *plain_sql()]
+    return [
+        *dates(),
+        *local_dates(),
+        *known(),
+        *texts(),
+        *parts(),
+        *patterns(),
+        *blanks(),
+        *emails(),
+        *postal_codes(),
+        *plain_sql(),
+    ]
 
 
 def dates() -> Iterator[Case]:
@@ -194,6 +205,23 @@ def texts() -> Iterator[Case]:
         yield Case(f"lower_case({text(before)})", after)
 
 
+def parts() -> Iterator[Case]:
+    for value, after, last_two in [
+        ("a@b@c", "b@c", "b@c"),
+        ("abc", "abc", "abc"),
+        ("@a", "a", "@a"),
+        ("a@", "", "a@"),
+        ("", "", ""),
+        ("é@😀@İ", "😀@İ", "😀@İ"),
+        ("a@@b@", "@b@", "b@"),
+        (None, None, None),
+    ]:
+        yield Case(f"text_after({text(value)}, '@')", after)
+        yield Case(f"last_parts({text(value)}, '@', 2)", last_two)
+    yield Case(f"last_parts({text('a.b.c.d.e')}, '.', 4)", "b.c.d.e")
+    yield Case(f"last_parts({text('b.c.d.e')}, '.', 4)", "b.c.d.e")
+
+
 def patterns() -> Iterator[Case]:
     for value, pattern, matches in [
         ("abc", "abc", True),
@@ -284,6 +312,58 @@ def postal_codes() -> Iterator[Case]:
         yield Case(f"has_known_postal_form({text(country)})", known)
     for value, blank in [("?! \u00a0--", True), ("a", False), ("-é", False), ("\u0662", False), ("千", False), ("", True)]:
         yield Case(f"matches_fully({text(value)}, {json.dumps(NO_LETTER_OR_DIGIT)})", blank)
+
+
+def emails() -> Iterator[Case]:
+    """Addresses whose classes of characters engines may read differently."""
+    for value, is_plain, is_international in [
+        ("a@b.fr", True, True),
+        ("!#$%&'*+-/=?^_`{|}~@b.fr", True, True),
+        ("a@b.fr\n", False, False),
+        ("a\n@b.fr", False, False),
+        ("a\u0000@b.fr", False, False),
+        ("a\u007f@b.fr", False, False),
+        ("a\\b@c.fr", False, False),
+        ("a[b@c.fr", False, False),
+        ("a]b@c.fr", False, False),
+        ('"a"@c.fr', False, False),
+        ("a@b_c.fr", False, False),
+        ("a@b.1", False, False),
+        ("\u212a@b.fr", False, True),
+        ("a@\u017f.fr", False, True),
+        ("é@b.fr", False, True),
+        ("İ@\u0131.fr", False, True),
+        ("é@b.1", False, False),
+        ("a@b.é1", False, True),
+        ("e\u0301@b.fr", False, True),
+        ("😀@😀.fr", False, True),
+        ("a@b。fr", False, True),
+        ("a\u0085@b.fr", False, False),
+        ("a\u00a0@b.fr", False, False),
+        ("a\u00ad@b.fr", False, False),
+        ("a\u200b@b.fr", False, False),
+        ("a\u2028@b.fr", False, False),
+        ("a\ue000@b.fr", False, False),
+        ("\U000f0000@b.fr", False, False),
+        ("a@b\u202e.fr", False, False),
+        (None, None, None),
+    ]:
+        yield Case(f"matches_fully({text(value)}, email_pattern())", is_plain)
+        yield Case(f"matches_fully({text(value)}, international_email_pattern())", is_international)
+    for domain, is_reserved, is_punycode in [
+        ("ab--c.fr", True, False),
+        ("x.ab--c.fr", True, False),
+        ("a---b.fr", True, False),
+        ("abc--d.fr", False, False),
+        ("xn--d.fr", False, True),
+        ("x.xn--d", False, True),
+        ("xm--d.fr", True, False),
+        ("b.fr", False, False),
+        ("b", True, False),
+        ("é", False, False),
+    ]:
+        yield Case(f"'(' ~ is_no_mail_domain({text(domain)}) ~ ')'", is_reserved)
+        yield Case(f"'(' ~ has_punycode({text(domain)}) ~ ')'", is_punycode)
 
 
 def plain_sql() -> Iterator[Case]:

@@ -25,7 +25,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "staging/stg_consents": ("staging", {"raw/consents"}),
     "core/movements": ("intermediate", set()),
     "core/consent_movements": ("intermediate", set()),
-    "core/int_emails": ("intermediate", {"staging/stg_customers"}),
+    "core/disposable_domains": ("intermediate", set()),
+    "core/int_emails": ("intermediate", {"staging/stg_customers", "core/disposable_domains"}),
     "core/int_phones": ("intermediate", {"staging/stg_customers"}),
     "core/int_addresses": ("intermediate", {"staging/stg_customers"}),
     "core/int_coordinates": (

@@ -7,6 +7,11 @@
     lower({{ text }})
 {%- endmacro %}
 
+{# ICU does as Java does. #}
+{% macro bigquery__lower_case(text) -%}
+    {{ return(spark__lower_case(text)) }}
+{%- endmacro %}
+
 {# Java makes two characters of the Turkish capital İ, and another letter of Σ at the end of a word. #}
 {% macro spark__lower_case(text) -%}
     lower(translate({{ text }}, 'İΣ', 'iσ'))

@@ -9,11 +9,11 @@
 
 {#
     Without case (`(?i)`), Java leaves letters beyond ASCII alone unless told so (`u`), and then takes the Turkish İ and ı for i,
-    which RE2 does not: two characters for private use, which have no case, stand for them.
+    which RE2 does not: two rare letters without case (ǀ, ǁ) stand for them.
 #}
 {% macro spark__matches_fully(text, pattern) -%}
-    {%- set pattern = "\\A(?u:" ~ pattern.replace('İ', '\ue000').replace('ı', '\ue001') ~ ")\\z" -%}
-    translate({{ text }}, 'İı', '\ue000\ue001') rlike {{ text_literal(pattern) }}
+    {%- set pattern = "\\A(?u:" ~ pattern.replace('İ', '\u01c0').replace('ı', '\u01c1') ~ ")\\z" -%}
+    translate({{ text }}, 'İı', '\u01c0\u01c1') rlike {{ text_literal(pattern) }}
 {%- endmacro %}
 
 {# A raw string keeps backslashes and `\'`, which RE2 reads as a quote. #}
