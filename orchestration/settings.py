@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from orchestration.reference.numbering_plans import regions
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
@@ -59,6 +61,13 @@ def _identifier(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", value):
         raise ValueError("allowed: a column name of lower-case letters, digits and _, starting with a letter")
     return value
+
+
+def _phone_regions(codes: list[str]) -> list[str]:
+    known = regions(DBT_PROJECT_DIR)
+    if not codes or len(set(codes)) < len(codes) or not known.issuperset(codes):
+        raise ValueError("allowed: ISO 3166-1 alpha-2 codes of countries with phones, at least one, each once, such as [FR, BE]")
+    return codes
 
 
 def _lowered(values: list[str]) -> list[str]:
@@ -109,6 +118,7 @@ class Vars(_Strict):
     profile_fields: list[ProfileField] = Field(min_length=1)
     placeholders: Placeholders
     channels: dict[Identifier, Identifier] = Field(min_length=1)
+    phone_regions: Annotated[list[str], AfterValidator(_phone_regions)]
     closing_grace_days: int = Field(ge=0, le=27)
     history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
 

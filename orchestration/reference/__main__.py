@@ -9,7 +9,7 @@ import click
 from orchestration.settings import DBT_PROJECT_DIR
 
 # Modules of this package, each with a `write(folder)` that writes its seeds and returns what it wrote, a line per file.
-SEEDS: tuple[str, ...] = ()
+SEEDS: tuple[str, ...] = ("numbering_plans",)
 
 
 @click.command()

@@ -2,7 +2,8 @@
 {% macro definition_version() -%}
     {%- set names = [
         'reporting_timezone', 'recency_bands', 'active_within_days', 'activity_event_types', 'order_statuses_not_counted',
-        'profile_fields', 'placeholders', 'channels', 'closing_grace_days',
+        'profile_fields', 'placeholders', 'channels', 'phone_regions',
+        'closing_grace_days',
     ] -%}
     {%- set words = [] -%}
     {%- for name in names -%}

@@ -10,7 +10,8 @@ final as (
     select
         customer_id,
         coalesce(nullif({{ lower_case(strip_blanks('source')) }}, ''), 'unknown') as source,
-        {% for column in profile_columns() -%}
+        nullif(upper({{ strip_blanks('country') }}), '') as country,
+        {% for column in profile_columns() if column != 'country' -%}
             {{ column }},
         {% endfor -%}
         birth_date,
