@@ -64,9 +64,10 @@ def _identifier(value: str) -> str:
 
 
 def _phone_regions(codes: list[str]) -> list[str]:
-    known = regions(DBT_PROJECT_DIR)
-    if not codes or len(set(codes)) < len(codes) or not known.issuperset(codes):
-        raise ValueError("allowed: ISO 3166-1 alpha-2 codes of countries with phones, at least one, each once, such as [FR, BE]")
+    if not codes or len(set(codes)) < len(codes) or not regions().issuperset(codes):
+        raise ValueError(
+            "allowed: ISO 3166-1 alpha-2 codes of countries with phones, at least one, each once, such as [FR, BE]"
+        )
     return codes
 
 

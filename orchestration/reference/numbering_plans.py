@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+DBT_PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 MACRO = Path("macros") / "definitions" / "numbering_plans.sql"
 # Valid numbers that are neither fixed nor mobile. The library tries them first.
 OTHER_KINDS = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail")
@@ -39,9 +40,9 @@ def write(seeds: Path) -> Iterator[str]:
     yield f"{path.name}: numbering plans of {len(plans)} regions"
 
 
-def regions(dbt_project: Path) -> frozenset[str]:
-    """Return the regions (ISO 3166-1 alpha-2) whose plans are in the macro of a dbt project."""
-    text = (dbt_project / MACRO).read_text(encoding="utf-8")
+def regions() -> frozenset[str]:
+    """Return the regions (ISO 3166-1 alpha-2) whose plans are in the macro of the dbt project."""
+    text = (DBT_PROJECT / MACRO).read_text(encoding="utf-8")
     return frozenset(re.findall(r'"region": "([A-Z]{2})"', text))
 
 

@@ -27,6 +27,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/int_traces": ("intermediate", {"staging/stg_orders", "staging/stg_events", "staging/stg_consents"}),
     "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
+    "core/int_phone_numbers": ("intermediate", {"staging/stg_customers"}),
+    "core/int_phones": ("intermediate", {"core/int_phone_numbers"}),
     "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
     "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
     "marts/base_overview_monthly": ("marts", {"marts/status_monthly"}),

@@ -150,3 +150,12 @@
                 end
     end
 {%- endmacro %}
+
+{# Condition: a national number is as long as some of the region are, with or without a trunk prefix. #}
+{% macro has_possible_length(number, plan) -%}
+    {%- set lengths = plan.lengths | join(', ') -%}
+    length({{ number }}) in ({{ lengths }})
+    {%- if plan.trunk.isdecimal() %}
+    or ({{ starts_with_text(number, plan.trunk) }} and length({{ number }}) - {{ plan.trunk | length }} in ({{ lengths }}))
+    {%- endif %}
+{%- endmacro %}

@@ -120,13 +120,13 @@ judged as (
 tried as (
 
     select
-        *,
         {% for plan in default_plans -%}
             case
                 when kind is null and international_digits is null and has_default_region
                     then {{ national_number_in('dialled', plan) }}
-            end as number_in_{{ plan.region | lower }}{{ ',' if not loop.last }}
-        {% endfor %}
+            end as number_in_{{ plan.region | lower }},
+        {% endfor -%}
+        *
     from judged
 
 ),
@@ -134,11 +134,11 @@ tried as (
 retried as (
 
     select
-        *,
         {% for plan in default_plans -%}
             {{ phone_kind('number_in_' ~ plan.region | lower, plans_of(plan.calling_code)) }}
-                as kind_in_{{ plan.region | lower }}{{ ',' if not loop.last }}
-        {% endfor %}
+                as kind_in_{{ plan.region | lower }},
+        {% endfor -%}
+        *
     from tried
 
 ),
@@ -153,10 +153,15 @@ final as (
         international_digits is null and has_unknown_country as is_of_unknown_region,
         case calling_code
             {% for code, plans_of_code in plans_by_code -%}
-                when '{{ code }}' then length(national_number) in ({{ plans_of_code[0].lengths | join(', ') }})
+                when '{{ code }}' then {{ has_possible_length('national_number', plans_of_code[0]) }}
             {% endfor %}
         end as has_possible_length,
-        coalesce(kind{% for plan in default_plans %}, kind_in_{{ plan.region | lower }}{% endfor %}) as kind,
+        case
+            when kind is not null then kind
+            {% for plan in default_plans -%}
+                when kind_in_{{ plan.region | lower }} is not null then kind_in_{{ plan.region | lower }}
+            {% endfor %}
+        end as kind,
         case
             when kind is not null then '+' || calling_code || national_number
             {% for plan in default_plans -%}
