@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from orchestration.reference.numbering_plans import regions
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
@@ -61,6 +63,14 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _phone_regions(codes: list[str]) -> list[str]:
+    if not codes or len(set(codes)) < len(codes) or not regions().issuperset(codes):
+        raise ValueError(
+            "allowed: ISO 3166-1 alpha-2 codes of countries with phones, at least one, each once, such as [FR, BE]"
+        )
+    return codes
+
+
 def _lowered(values: list[str]) -> list[str]:
     return [str(v).strip().lower() for v in values]
 
@@ -69,14 +79,7 @@ def _utc_naive(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC).replace(tzinfo=None) if value is not None and value.tzinfo else value
 
 
-def _region(value: str) -> str:
-    if not re.fullmatch("[A-Z]{2}", value):
-        raise ValueError("allowed: a country of two capital letters (ISO 3166-1 alpha-2), for example FR")
-    return value
-
-
 Identifier = Annotated[str, AfterValidator(_identifier)]
-Region = Annotated[str, AfterValidator(_region)]
 Words = Annotated[list[str], AfterValidator(_lowered)]
 
 
@@ -120,7 +123,7 @@ class Vars(_Strict):
     channels: dict[Identifier, Identifier] = Field(min_length=1)
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
-    phone_regions: list[Region] = Field(min_length=1)
+    phone_regions: Annotated[list[str], AfterValidator(_phone_regions)]
     closing_grace_days: int = Field(ge=0, le=27)
     history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
 

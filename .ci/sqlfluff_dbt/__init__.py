@@ -39,6 +39,15 @@ def local_md5(text: str) -> str:
     return _hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def numbering_plans() -> list[dict[str, _Any]]:
+    """Return two short plans, one of each form: a region with a trunk prefix, and regions that share a calling code."""
+    plan = {"international": "00", "leading": "", "lengths": [9], "general": "[1-9]", "mobile": "6", "fixed": "1", "other": "8"}
+    france = {**plan, "region": "FR", "calling_code": "33", "trunk": "0"}
+    reunion = {**plan, "region": "RE", "calling_code": "262", "trunk": "(?:0)?", "leading": "2", "international": "01"}
+    mayotte = {**reunion, "region": "YT", "leading": "", "trunk_and_kept": "(2)?", "put_before": "9"}
+    return [france, reunion, mayotte]
+
+
 class _Adapter:
     """`adapter.dispatch('x')` is the macro `duckdb__x`, or `default__x`."""
 

@@ -9,7 +9,7 @@ import click
 from orchestration.settings import DBT_PROJECT_DIR
 
 # Modules of this package, each with a `write(folder)` that writes its seeds and returns what it wrote, a line per file.
-SEEDS: tuple[str, ...] = ("disposable_domains", "postal_codes")
+SEEDS: tuple[str, ...] = ("disposable_domains", "numbering_plans", "postal_codes")
 
 
 @click.command()

@@ -257,6 +257,30 @@ def patterns() -> Iterator[Case]:
         (None, "a", None),
     ]:
         yield Case(f"matches_fully({text(value)}, {json.dumps(pattern, ensure_ascii=False)})", matches)
+    for value, pattern, part in [
+        ("0612", "0([0-9]+)", "612"),
+        ("0612", "0(6)", None),
+        ("612", "0([0-9]+)", None),
+        ("0", "0([0-9]*)", None),
+        ("12", "(?:(2)|1)[0-9]*", None),
+        ("22", "(?:(2)|1)[0-9]*", "2"),
+        ("4567", "(?:([45]\\d{3})$|1)[0-9]*", "4567"),
+        ("1aB2", "(?i)[0-9]*(?:AB)([0-9])", "2"),
+        ("a\n1", "(?s)[^0-9]*?([0-9]+)", "1"),
+        ("+12", "[^0-9]*?([+]?[0-9]+)", "+12"),
+        (None, "(a)", None),
+    ]:
+        yield Case(f"captured({text(value)}, {json.dumps(pattern)})", part)
+    for value, digits in [
+        ("06 12-34.56/78", "0612345678"),
+        ("(0)6*12", "0612"),
+        ("\uff0b\uff13\uff13\u00a06\u2011\u202f12", "+33612"),
+        ("\u0660\u06f6 \t\n", "06"),
+        ("ext. 12", "ext12"),
+        ("", ""),
+        (None, None),
+    ]:
+        yield Case(f"without_phone_punctuation({text(value)})", digits)
     for value, filled in [
         ("x", True),
         (None, False),

@@ -51,4 +51,6 @@ def test_nights_one_by_one_and_all_at_once_say_the_same(bench: Bench) -> None:
 def test_an_older_version_that_comes_later_dates_the_change(bench: Bench) -> None:
     deliver(bench, 1, "A,b@x.fr,1,1,,2026-10-02")
     deliver(bench, 2, "A,a@x.fr,1,1,,2026-10-01", "customers-2")
-    assert bench.rows("select email, email_changed_at from raw.customers where customer_id = 'A'") == [("b@x.fr", datetime(2026, 10, 2))]
+    assert bench.rows("select email, email_changed_at from raw.customers where customer_id = 'A'") == [
+        ("b@x.fr", datetime(2026, 10, 2))
+    ]

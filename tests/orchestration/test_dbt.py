@@ -184,7 +184,11 @@ def test_the_environment_is_put_back(home: Home, monkeypatch: pytest.MonkeyPatch
 
 
 def _batch(month: str, index: int, total: int) -> dict[str, Any]:
-    data = {"description": f"batch {month} of microbatch model core.int_customer_months", "batch_index": index, "total_batches": total}
+    data = {
+        "description": f"batch {month} of microbatch model core.int_customer_months",
+        "batch_index": index,
+        "total_batches": total,
+    }
     return {"info": {"name": "LogStartBatch"}, "data": data}
 
 

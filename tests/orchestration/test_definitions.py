@@ -27,8 +27,6 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/consent_movements": ("intermediate", set()),
     "core/disposable_domains": ("intermediate", set()),
     "core/int_emails": ("intermediate", {"staging/stg_customers", "core/disposable_domains"}),
-    "core/int_phones": ("intermediate", {"staging/stg_customers"}),
-    "core/int_addresses": ("intermediate", {"staging/stg_customers"}),
     "core/int_coordinates": (
         "intermediate",
         {"staging/stg_customers", "core/int_emails", "core/int_phones", "core/int_addresses"},
@@ -43,6 +41,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
     "core/int_addresses": ("intermediate", {"staging/stg_customers"}),
+    "core/int_phone_numbers": ("intermediate", {"staging/stg_customers"}),
+    "core/int_phones": ("intermediate", {"core/int_phone_numbers"}),
     "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
     "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
     "marts/base_overview_monthly": ("marts", {"marts/status_monthly"}),

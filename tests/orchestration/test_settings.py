@@ -119,6 +119,10 @@ WRONG_VARS = [
     ({"channels": {}}, "channels = {}", "at least 1"),
     ({"channels": {"fax": "fax_number"}}, "channels refers to fax_number", "profile_fields does not list"),
     ({"channels": {"any": "email"}}, "channels must not name a channel `any`", "it stands for all of them"),
+    ({"phone_regions": []}, "phone_regions = []", "at least one"),
+    ({"phone_regions": ["FR", "fr"]}, "phone_regions = ['FR', 'fr']", "ISO 3166-1 alpha-2 codes"),
+    ({"phone_regions": ["FR", "UK"]}, "phone_regions = ['FR', 'UK']", "ISO 3166-1 alpha-2 codes"),
+    ({"phone_regions": ["FR", "FR"]}, "phone_regions = ['FR', 'FR']", "each once"),
     ({"history_loaded_until": "yesterday"}, "history_loaded_until = 'yesterday'", "valid datetime"),
     ({"recency_band": [30]}, "there is no var 'recency_band'", "the vars are first_month, reporting_timezone"),
 ]

@@ -11,7 +11,7 @@ final as (
         customer_id,
         coalesce(nullif({{ lower_case(strip_blanks('source')) }}, ''), 'unknown') as source,
         nullif(upper({{ strip_blanks('country') }}), '') as country,
-        {% for column in profile_columns() -%}
+        {% for column in profile_columns() if column != 'country' -%}
             {{ column }},
         {% endfor -%}
         birth_date,
