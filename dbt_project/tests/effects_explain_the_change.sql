@@ -12,11 +12,11 @@
 with totals as (
 
     select
-        snapshot_month,
         {% for share, of in quality_shares().items() -%}
             cast(sum({{ of.n }}) as {{ type_double() }}) / nullif(sum({{ of.of }}), 0) as {{ share }}_r,
-            sum({{ share }}_rate_effect) + sum({{ share }}_mix_effect) as {{ share }}_effect{{ ',' if not loop.last }}
-        {% endfor %}
+            sum({{ share }}_rate_effect) + sum({{ share }}_mix_effect) as {{ share }}_effect,
+        {% endfor -%}
+        snapshot_month
     from {{ ref('source_scorecard_monthly') }}
     where
         snapshot_month >= date '{{ month_after(months_of_run().first, -1) }}'
@@ -26,14 +26,14 @@ with totals as (
 )
 
 select
-    present.snapshot_month,
     {% for share in quality_shares() -%}
-        present.{{ share }}_r - past.{{ share }}_r - present.{{ share }}_effect as {{ share }}_left{{ ',' if not loop.last }}
-    {% endfor %}
+        present.{{ share }}_r - past.{{ share }}_r - present.{{ share }}_effect as {{ share }}_left,
+    {% endfor -%}
+    present.snapshot_month
 from totals as present
 inner join totals as past on {{ add_months('present.snapshot_month', -1) }} = past.snapshot_month
 where
+    false
     {% for share in quality_shares() -%}
-        abs(present.{{ share }}_r - past.{{ share }}_r - present.{{ share }}_effect) > 0.000000001
-        {{ 'or' if not loop.last }}
+        or abs(present.{{ share }}_r - past.{{ share }}_r - present.{{ share }}_effect) > 0.000000001
     {% endfor %}

@@ -1,8 +1,14 @@
-{# Condition: the profile is opted in on at least one channel. #}
-{% macro is_opted_in_on_any(prefix='') -%}
+{# Condition: a flag holds on at least one channel. #}
+{% macro on_any_channel(flag, relation='') -%}
+    {%- set prefix = relation ~ '.' if relation else '' -%}
     {%- for channel in var('channels') -%}
-        {{ prefix }}{{ channel }}_is_opted_in{{ ' or ' if not loop.last }}
+        {{ prefix }}{{ channel }}_{{ flag }}{{ ' or ' if not loop.last }}
     {%- endfor -%}
+{%- endmacro %}
+
+{# Condition: the profile is opted in on at least one channel. #}
+{% macro is_opted_in_on_any() -%}
+    {{ on_any_channel('is_opted_in') }}
 {%- endmacro %}
 
 {# The profile fields that the channels reach a person through, each once. #}

@@ -51,7 +51,8 @@
     Whether a consent names another coordinate than the profile has now; null when it names none, or when the two cannot be
     compared (postal addresses are not written the same way twice). A national telephone number ends the international one.
 #}
-{% macro names_another(coordinate, named, present) -%}
+{% macro names_another(coordinate, named) -%}
+    {%- set present = {'email': 'coordinates.email_address', 'phone': 'coordinates.phone_number'}.get(coordinate) -%}
     {%- set named = 'nullif(' ~ comparable(coordinate, named) ~ ", '')" -%}
     {%- if coordinate == 'email' -%}
         {{ named }} <> {{ comparable(coordinate, present) }}
@@ -70,4 +71,51 @@
 {# Whether the latest failed delivery was to the present coordinate. #}
 {% macro has_failed(coordinate) -%}
     coalesce({{ coordinate }}_failed_at >= {{ coordinate }}_changed_at, {{ coordinate }}_failed_at is not null)
+{%- endmacro %}
+
+{# When the profile's coordinate changed, if that was before an instant; a coordinate without rules never does. #}
+{% macro changed_before(coordinate, instant) -%}
+    {%- if form_of(channels_of(coordinate)[0]) -%}
+        case when coordinates.{{ coordinate }}_changed_at < {{ instant }} then coordinates.{{ coordinate }}_changed_at end
+    {%- else -%}
+        cast(null as {{ dbt.type_timestamp() }})
+    {%- endif -%}
+{%- endmacro %}
+
+{# The latest failed delivery, of the month or of those before. #}
+{% macro latest_failure(coordinate) -%}
+    {%- set latest = namespace(sql='opening_' ~ coordinate ~ '_failed_at') -%}
+    {%- for type in failure_types() -%}
+        {%- set latest.sql = greatest_known(latest.sql, coordinate ~ '_' ~ type ~ '_at') -%}
+    {%- endfor -%}
+    {{ latest.sql }}
+{%- endmacro %}
+
+{# Whether the soft bounces of the month go on with the row of the month before: nothing arrived, and the address is the same. #}
+{% macro row_goes_on() -%}
+    email_arrived_at is null and not {{ has_changed('email') if 'email' in coordinates() else 'false' }}
+{%- endmacro %}
+
+{% macro has_soft_bounces(coordinate) -%}
+    {{ 'email_soft_bounces >= ' ~ var('soft_bounces_in_a_row') if coordinate == 'email' else 'false' }}
+{%- endmacro %}
+
+{# Whether the opt-in that became known in the month is the latest one. #}
+{% macro has_new_opt_in(channel) -%}
+    {%- set latest = 'latest_' ~ channel ~ '_opt_in_at' -%}
+    coalesce({{ latest }} >= opening_{{ channel }}_opt_in_at, {{ latest }} is not null)
+{%- endmacro %}
+
+{# Whether the form of the channel's coordinate can be reached: `valid`, `invalid`, `untested`, null without a coordinate. #}
+{% macro channel_form(channel) -%}
+    {%- if form_of(channel) -%}
+        coordinates.{{ form_of(channel) }}_form
+    {%- else -%}
+        case when customer_months.has_{{ var('channels')[channel] }} then 'valid' end
+    {%- endif -%}
+{%- endmacro %}
+
+{# Why it cannot. #}
+{% macro channel_form_reason(channel) -%}
+    {{ 'coordinates.' ~ form_of(channel) ~ '_reason' if form_of(channel) else 'cast(null as ' ~ dbt.type_string() ~ ')' }}
 {%- endmacro %}

@@ -15,7 +15,9 @@
 {%- set month = closing_month() -%}
 {%- set next_month_start = local_midnight(month_after(month)) -%}
 {%- set time = dbt.type_timestamp() -%}
-{%- set carried = {'customer_id': dbt.type_string(), 'is_in_base': dbt.type_boolean(), 'email_soft_bounces': dbt.type_bigint()} -%}
+{%- set carried = {
+    'customer_id': dbt.type_string(), 'is_in_base': dbt.type_boolean(), 'email_soft_bounces': dbt.type_bigint(),
+} -%}
 {%- for coordinate in coordinates() -%}
     {%- do carried.update({
         coordinate ~ '_changed_at': time, coordinate ~ '_failed_at': time, coordinate ~ '_failure': dbt.type_string(),
@@ -179,11 +181,7 @@ joined as (
     select
         customer_months.*,
         {% for coordinate in coordinates() -%}
-            {%- if coordinate in ['email', 'phone', 'postal_address'] -%}
-                case when coordinates.{{ coordinate }}_changed_at < {{ next_month_start }} then coordinates.{{ coordinate }}_changed_at end
-            {%- else -%}
-                cast(null as {{ time }})
-            {%- endif %} as {{ coordinate }}_changed_at,
+            {{ changed_before(coordinate, next_month_start) }} as {{ coordinate }}_changed_at,
             opening.{{ coordinate }}_changed_at as opening_{{ coordinate }}_changed_at,
             opening.{{ coordinate }}_failed_at as opening_{{ coordinate }}_failed_at,
             opening.{{ coordinate }}_failure as opening_{{ coordinate }}_failure,
@@ -192,14 +190,8 @@ joined as (
             {% endfor -%}
         {% endfor -%}
         {% for channel, coordinate in var('channels').items() -%}
-            {%- set form = form_of(channel) -%}
-            {% if form -%}
-                coordinates.{{ form }}_form as {{ channel }}_form,
-                coordinates.{{ form }}_reason as {{ channel }}_form_reason,
-            {% else -%}
-                case when customer_months.has_{{ coordinate }} then 'valid' end as {{ channel }}_form,
-                cast(null as {{ dbt.type_string() }}) as {{ channel }}_form_reason,
-            {% endif -%}
+            {{ channel_form(channel) }} as {{ channel }}_judged_form,
+            {{ channel_form_reason(channel) }} as {{ channel }}_form_reason,
             case when opening.is_in_base then opening.{{ channel }}_is_opted_in end as {{ channel }}_was_opted_in,
             opening.{{ channel }}_opt_in_at as opening_{{ channel }}_opt_in_at,
             opening.{{ channel }}_legal_basis as opening_{{ channel }}_legal_basis,
@@ -208,18 +200,9 @@ joined as (
             latest_opt_ins.{{ channel }}_opt_in_at as latest_{{ channel }}_opt_in_at,
             latest_opt_ins.{{ channel }}_legal_basis as latest_{{ channel }}_legal_basis,
             latest_opt_ins.{{ channel }}_has_proof as latest_{{ channel }}_has_proof,
-            {{
-                names_another(
-                    coordinate,
-                    'latest_opt_ins.' ~ channel ~ '_coordinate',
-                    'coordinates.' ~ {'email': 'email_address', 'phone': 'phone_number'}.get(coordinate, '')
-                )
-            }} as latest_{{ channel }}_is_for_other,
+            {{ names_another(coordinate, 'latest_opt_ins.' ~ channel ~ '_coordinate') }} as latest_{{ channel }}_is_for_other,
         {% endfor -%}
-        {% for field in var('profile_fields') if field.get('key') -%}
-            case when customer_months.has_{{ field.name }} then 1 else 0 end +
-        {% endfor -%}
-        0 as n_key_fields_filled,
+        {{ n_key_fields_filled('customer_months') }} as n_key_fields_filled,
         coordinates.n_values,
         coordinates.n_placeholders,
         shared_emails.email_address is not null or shared_phones.phone_number is not null as is_duplicate,
@@ -242,22 +225,13 @@ judged as (
     select
         *,
         {% for coordinate in coordinates() -%}
-            {%- set failed_at = namespace(sql='opening_' ~ coordinate ~ '_failed_at') -%}
-            {%- for type in failure_types() -%}
-                {%- set failed_at.sql = greatest_known(failed_at.sql, coordinate ~ '_' ~ type ~ '_at') -%}
-            {%- endfor -%}
-            {{ failed_at.sql }} as {{ coordinate }}_failed_at,
+            {{ latest_failure(coordinate) }} as {{ coordinate }}_failed_at,
         {% endfor -%}
         {% for channel in var('channels') -%}
-            coalesce(latest_{{ channel }}_opt_in_at >= opening_{{ channel }}_opt_in_at, latest_{{ channel }}_opt_in_at is not null)
-                as {{ channel }}_has_new_opt_in,
+            {{ has_new_opt_in(channel) }} as {{ channel }}_has_new_opt_in,
         {% endfor -%}
         coalesce(n_in_a_row, 0)
-        + case
-            when email_arrived_at is null and not {{ has_changed('email') if 'email' in coordinates() else 'false' }}
-                then coalesce(opening_soft_bounces, 0)
-            else 0
-        end as email_soft_bounces
+        + case when {{ row_goes_on() }} then coalesce(opening_soft_bounces, 0) else 0 end as email_soft_bounces
     from joined
 
 ),
@@ -265,10 +239,11 @@ judged as (
 in_force as (
 
     select
-        *,
         {% for channel, coordinate in var('channels').items() -%}
-            case when {{ channel }}_has_new_opt_in then latest_{{ channel }}_legal_basis else opening_{{ channel }}_legal_basis end
-                as {{ channel }}_legal_basis,
+            case
+                when {{ channel }}_has_new_opt_in then latest_{{ channel }}_legal_basis
+                else opening_{{ channel }}_legal_basis
+            end as {{ channel }}_legal_basis,
             case when {{ channel }}_has_new_opt_in then latest_{{ channel }}_has_proof else opening_{{ channel }}_has_proof end
                 as {{ channel }}_has_proof,
             -- An opt-in that named the coordinate of then stays behind when the coordinate changes.
@@ -277,9 +252,7 @@ in_force as (
                 when opening_{{ channel }}_is_for_other is not null
                     then opening_{{ channel }}_is_for_other or {{ has_changed(coordinate) }}
             end as {{ channel }}_is_for_other,
-            {{ has_failed(coordinate) }}
-            {%- if coordinate == 'email' %} or email_soft_bounces >= {{ var('soft_bounces_in_a_row') }}{% endif %}
-                as {{ channel }}_bounces,
+            {{ has_failed(coordinate) }} or {{ has_soft_bounces(coordinate) }} as {{ channel }}_bounces,
         {% endfor -%}
         {% for coordinate in coordinates() -%}
             case
@@ -287,8 +260,9 @@ in_force as (
                     when {{ coordinate }}_{{ type }}_at = {{ coordinate }}_failed_at then '{{ type }}'
                 {% endfor -%}
                 else opening_{{ coordinate }}_failure
-            end as {{ coordinate }}_failure{{ ',' if not loop.last }}
+            end as {{ coordinate }}_failure,
         {% endfor -%}
+        *
     from judged
 
 ),
@@ -308,18 +282,18 @@ final as (
         {% for channel, coordinate in var('channels').items() -%}
             case
                 when not is_in_base then null
-                when {{ channel }}_form is null then 'no_coordinate'
-                when {{ channel }}_form = 'invalid' then 'invalid'
+                when {{ channel }}_judged_form is null then 'no_coordinate'
+                when {{ channel }}_judged_form = 'invalid' then 'invalid'
                 when {{ channel }}_bounces then 'bounced'
-                when {{ channel }}_form = 'untested' then 'untested'
+                when {{ channel }}_judged_form = 'untested' then 'untested'
                 when not {{ channel }}_is_opted_in then 'no_optin'
                 when {{ channel }}_is_for_other then 'other_coordinate'
                 else 'contactable'
             end as {{ channel }}_stage,
             case
-                when {{ channel }}_form = 'invalid' then {{ channel }}_form_reason
-                when {{ channel }}_form is not null and {{ has_failed(coordinate) }} then {{ coordinate }}_failure
-                when {{ channel }}_form is not null and {{ channel }}_bounces then 'soft_bounces'
+                when {{ channel }}_judged_form = 'invalid' then {{ channel }}_form_reason
+                when {{ channel }}_judged_form is not null and {{ has_failed(coordinate) }} then {{ coordinate }}_failure
+                when {{ channel }}_judged_form is not null and {{ channel }}_bounces then 'soft_bounces'
                 else {{ channel }}_form_reason
             end as {{ channel }}_reason,
             {{ channel }}_is_opted_in,

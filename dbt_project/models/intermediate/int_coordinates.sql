@@ -40,13 +40,8 @@ final as (
         customers.email_changed_at,
         customers.phone_changed_at,
         customers.postal_address_changed_at,
-        {% for column in profile_columns() -%}
-            case when {{ is_written('customers.' ~ column) }} then 1 else 0 end{{ ' + ' if not loop.last }}
-        {%- endfor %} as n_values,
-        {% for column in profile_columns() -%}
-            case when {{ is_written('customers.' ~ column) }} and not {{ is_filled('customers.' ~ column) }} then 1 else 0 end
-            {{- ' + ' if not loop.last }}
-        {%- endfor %} as n_placeholders
+        {{ n_written('customers') }} as n_values,
+        {{ n_placeholders('customers') }} as n_placeholders
     from customers
     left join emails on customers.customer_id = emails.customer_id
     left join phones on customers.customer_id = phones.customer_id

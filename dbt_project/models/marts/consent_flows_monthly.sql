@@ -55,13 +55,13 @@ by_channel as (
             {% for channel in channels -%}
                 when '{{ channel }}' then alike.{{ channel }}_was_in
             {% endfor -%}
-            else {% for channel in channels %}alike.{{ channel }}_was_in{{ ' or ' if not loop.last }}{% endfor %}
+            else {{ on_any_channel('was_in', 'alike') }}
         end as was_in,
         case channels.channel
             {% for channel in channels -%}
                 when '{{ channel }}' then alike.{{ channel }}_is_in
             {% endfor -%}
-            else {% for channel in channels %}alike.{{ channel }}_is_in{{ ' or ' if not loop.last }}{% endfor %}
+            else {{ on_any_channel('is_in', 'alike') }}
         end as is_in
     from alike
     cross join channels

@@ -63,15 +63,13 @@ by_channel as (
             {% for channel in channels -%}
                 when '{{ channel }}' then alike.{{ channel }}_is_opted_in
             {% endfor -%}
-            else {{ is_opted_in_on_any('alike.') }}
+            else {{ on_any_channel('is_opted_in', 'alike') }}
         end as is_opted_in,
         case channels.channel
             {% for channel in channels -%}
                 when '{{ channel }}' then alike.{{ channel }}_has_proof
             {% endfor -%}
-            else {% for channel in channels -%}
-                coalesce(alike.{{ channel }}_has_proof, false){{ ' or ' if not loop.last }}
-            {%- endfor %}
+            else {{ on_any_channel('has_proof', 'alike') }}
         end as has_proof
     from alike
     cross join channels

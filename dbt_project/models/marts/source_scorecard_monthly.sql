@@ -16,13 +16,13 @@ with months as (
 totals as (
 
     select
-        snapshot_month,
-        as_of_date,
-        definition_version,
         {% for share, of in shares.items() -%}
             cast(sum({{ of.n }}) as {{ type_double() }}) / nullif(sum({{ of.of }}), 0) as {{ share }}_r,
-            nullif(cast(sum({{ of.of }}) as {{ type_double() }}), 0) as {{ share }}_of{{ ',' if not loop.last }}
-        {% endfor %}
+            nullif(cast(sum({{ of.of }}) as {{ type_double() }}), 0) as {{ share }}_of,
+        {% endfor -%}
+        snapshot_month,
+        as_of_date,
+        definition_version
     from months
     group by snapshot_month, as_of_date, definition_version
 
@@ -118,7 +118,8 @@ final as (
             {%- set r = 'coalesce(' ~ share ~ '_r, ' ~ share ~ '_r_before, 0)' -%}
             {%- set r_before = 'coalesce(' ~ share ~ '_r_before, ' ~ share ~ '_r, 0)' -%}
             ({{ share }}_w + {{ share }}_w_before) / 2 * ({{ r }} - {{ r_before }}) as {{ share }}_rate_effect,
-            ({{ share }}_w - {{ share }}_w_before) * (({{ r }} + {{ r_before }}) / 2 - {{ share }}_mean) as {{ share }}_mix_effect,
+            ({{ share }}_w - {{ share }}_w_before) * (({{ r }} + {{ r_before }}) / 2 - {{ share }}_mean)
+                as {{ share }}_mix_effect,
         {% endfor -%}
         definition_version
     from compared
