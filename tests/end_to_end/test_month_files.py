@@ -152,7 +152,7 @@ def test_warehouse_that_was_moved_with_its_months_reads_them_there(closed: Path,
 def test_months_left_behind_are_named(closed: Path, tmp_path: Path) -> None:
     moved = tmp_path / WAREHOUSE
     closed.rename(moved)
-    sentence = r"bathtub\.duckdb\.months lacks 2 of the 2 files of closed months .*; put that folder back beside the warehouse"
+    sentence = r"bathtub\.duckdb\.months lacks 4 of the 4 files of closed months .*; put that folder back beside the warehouse"
     with pytest.raises(WarehouseError, match=sentence):
         settle(_settings(moved))
     with pytest.raises(WarehouseError, match=sentence), writing(_settings(moved), "test"):
