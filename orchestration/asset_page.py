@@ -76,8 +76,10 @@ class AssetPage:
         )
 
     def _columns(self, node: Node, held: Held) -> Mapping[str, Any]:
-        # dbt keeps the SQL of a microbatch model by month, where Dagster finds no lineage.
-        if node["resource_type"] != "model" or node["config"].get("incremental_strategy") == "microbatch":
+        # dbt keeps the SQL of a microbatch model by month, where Dagster finds no lineage; in long SQL it looks for minutes.
+        config = node["config"]
+        is_traced = config.get("incremental_strategy") != "microbatch" and config["meta"].get("column_lineage", True)
+        if node["resource_type"] != "model" or not is_traced:
             return {}
         parents = [
             self._manifest["nodes"].get(name) or self._manifest["sources"].get(name) for name in node["depends_on"]["nodes"]

@@ -151,11 +151,10 @@
     end
 {%- endmacro %}
 
-{# Condition: a national number is as long as some of the region are, with or without a trunk prefix. #}
+{# Condition: a national number is as long as some of the region are, not counting a trunk prefix that is left. #}
 {% macro has_possible_length(number, plan) -%}
-    {%- set lengths = plan.lengths | join(', ') -%}
-    length({{ number }}) in ({{ lengths }})
+    length({{ number }})
     {%- if plan.trunk.isdecimal() %}
-    or ({{ starts_with_text(number, plan.trunk) }} and length({{ number }}) - {{ plan.trunk | length }} in ({{ lengths }}))
-    {%- endif %}
+    - case when {{ starts_with_text(number, plan.trunk) }} then {{ plan.trunk | length }} else 0 end
+    {%- endif %} in ({{ plan.lengths | join(', ') }})
 {%- endmacro %}
