@@ -145,10 +145,16 @@ def _lines(bases: Sequence[Base], runs: Mapping[str, Mapping[int, tuple[float, .
     lines += [Note(PART, f"line of least squares: {name}: {cost}") for name, cost in costs.items()]
     if min(cost.per_million for cost in costs.values()) <= 0:
         return [*lines, Note(PART, "no projection: the sizes are too small for their cost to grow with them")]
-    for workers in PROJECTED_WORKERS:
-        meets = crossing(costs["DuckDB"], costs[one], costs[two], workers)
-        where = (
-            "never faster than the laptop" if meets is None else f"faster than the laptop from {meets:.1f} million profiles on"
-        )
-        lines.append(Note(PART, f"projected, {workers} workers of one core: {where}"))
+    # Workers that share the cores of one machine may show no gain, where others would: what an even share would give.
+    even = Cost(costs[one].fixed, costs[one].per_million / 2)
+    for way, second in (("projected", costs[two]), ("at best, with an even share each", even)):
+        for workers in PROJECTED_WORKERS:
+            where = _where(crossing(costs["DuckDB"], costs[one], second, workers))
+            lines.append(Note(PART, f"{way}, {workers} workers of one core: {where}"))
     return lines
+
+
+def _where(millions: float | None) -> str:
+    if millions is None:
+        return "never faster than the laptop"
+    return f"faster than the laptop from {millions:.1f} million profiles on"

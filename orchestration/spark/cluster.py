@@ -443,9 +443,10 @@ def _process(pid: int) -> psutil.Process | None:
 
     with suppress(psutil.Error):
         process = psutil.Process(pid)
+        words = process.cmdline()
         # Between two programs, when the start script becomes Java, a process has no command line.
-        words = process.cmdline() or ["spark"]
-        if process.status() != psutil.STATUS_ZOMBIE and any("spark" in word for word in words):
+        is_ours = not words or any("spark" in word for word in words)
+        if is_ours and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None
 

@@ -81,6 +81,7 @@ def test_the_crossing_point_follows_from_two_lines() -> None:
     assert crossing(laptop, one, two, workers=2) is None
     # Four workers: 5 s per million. 4 + 6 n = 30 + 5 n.
     assert crossing(laptop, one, two, workers=4) == pytest.approx(26.0)
+    assert crossing(laptop, one, two, workers=8) == pytest.approx(26.0 / 3.5)
 
 
 def test_a_cluster_that_gains_nothing_by_workers_never_overtakes() -> None:
