@@ -20,6 +20,8 @@ from orchestration.spark.connection import Cluster, values
 
 BUILDING = "building_"
 LAYERS = ("staging", "core", "marts")
+# Coordinates, for dbt alone.
+PRIVATE = "private"
 MONTHS = ("snapshot_month date", "closed_by string")
 RUNS = ("closed_by string", "closed_at timestamp_ltz", "run_id string")
 # The part of a schema's name that dbt's relations have and readers' have not, in a query.
@@ -44,7 +46,7 @@ def prepare(settings: Settings, cluster: Cluster) -> None:
     if "storage" not in existing:
         folder = str(settings.spark_storage / "months").replace("'", "\\'")
         cluster.run(f"create schema storage location '{folder}'")
-    building = [f"{BUILDING}{layer}" for layer in (*LAYERS, "ops")]
+    building = [f"{BUILDING}{layer}" for layer in (*LAYERS, PRIVATE, "ops")]
     for schema in ("raw", "quarantine", "ops", *LAYERS, *building):
         if schema not in existing:
             cluster.run(f"create schema {schema}")
@@ -122,7 +124,7 @@ def _show_relations(cluster: Cluster) -> None:
 def _remove_unused(cluster: Cluster, used: set[tuple[date, str]]) -> None:
     latest = [run.closed_by for run in sorted(_runs(cluster), key=lambda run: run.closed_at)][-2:]
     for table in sorted(cluster.tables("storage")):
-        if not table.startswith(tuple(f"{layer}__" for layer in LAYERS)):
+        if not table.startswith(tuple(f"{layer}__" for layer in (*LAYERS, PRIVATE))):
             continue
         if whole := WHOLE_TABLE.fullmatch(table):
             if whole[1] not in latest:

@@ -40,10 +40,11 @@ class Sql:
     def verdicts(self, addresses: Sequence[str]) -> list[Verdict]:
         """Return form and reason of each address."""
         with duckdb.connect(str(self.warehouse)) as connection:
-            connection.execute("create schema if not exists staging")
+            connection.execute("create schema if not exists private")
             connection.execute("create schema if not exists core")
             connection.execute(
-                "create or replace table staging.stg_customers as select unnest(range(?)) as customer_id, unnest(?) as email",
+                "create or replace table private.int_coordinates_to_judge as "
+                "select unnest(range(?)) as customer_id, unnest(?) as email",
                 [len(addresses), list(addresses)],
             )
             connection.execute(f"create or replace table core.disposable_domains as select * from read_csv('{SEED}')")

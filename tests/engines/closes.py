@@ -22,12 +22,15 @@ from orchestration.months import months_between
 from orchestration.settings import Settings, load_settings
 from orchestration.spark.cluster import Cluster
 from orchestration.spark.connection import connecting
-from orchestration.spark.publication import BUILDING, LAYERS
+from orchestration.spark.publication import BUILDING, LAYERS, PRIVATE
 from tests.end_to_end.closing import WAREHOUSE, bring_in
 from tests.end_to_end.closing import close as close_on_duckdb
 
 # What a reader sees, and what the cluster keeps for it.
-SCHEMAS = ("raw", "quarantine", "ops", *LAYERS, *(f"{BUILDING}{layer}" for layer in (*LAYERS, "ops")), "storage")
+SCHEMAS = ("raw", "quarantine", "ops", *LAYERS, *(f"{BUILDING}{layer}" for layer in (*LAYERS, PRIVATE, "ops")), "storage")
+
+# Readers of the cluster do not see them. The hash of the rules is for DuckDB, which alone keeps what it judged.
+COORDINATES = {"private.int_judged_coordinates": ["rules_hash"], "private.int_coordinates": []}
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,11 @@ class Base:
         return engine_of(self.settings).rows(sql)
 
     def tables(self) -> list[str]:
-        """Every model and seed of `core` and `marts`, from dbt's manifest."""
+        """Every model and seed of `core` and `marts`, from dbt's manifest, and the coordinates."""
         manifest = json.loads((self.target / "manifest.json").read_text(encoding="utf-8"))
         nodes = [node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed")]
         names = sorted(f"{node['schema'].removeprefix(BUILDING)}.{node['alias']}" for node in nodes)
-        return [name for name in names if name.startswith(("core.", "marts."))]
+        return [name for name in names if name.startswith(("core.", "marts.")) or name in COORDINATES]
 
     def differences(self) -> list[str]:
         """A sentence for each table whose rows differ; none when the engines agree."""
@@ -112,7 +115,8 @@ class Base:
         shutil.rmtree(folder, ignore_errors=True)
         with connecting(self.settings) as cluster:
             for table in tables:
-                cluster.run(f"insert overwrite directory '{folder / table}' using parquet select * from {table}")
+                shown = BUILDING + table if table in COORDINATES else table
+                cluster.run(f"insert overwrite directory '{folder / table}' using parquet select * from {shown}")
         with closing(duckdb.connect(str(self.on_duckdb), read_only=True)) as con:
             con.execute("set TimeZone = 'UTC'")
             return [problem for table in tables if (problem := _difference(con, table, folder / table))]
@@ -123,12 +127,14 @@ def _difference(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> str
     there = f"read_parquet('{folder}/*.parquet')"
     # Spark keeps instants where DuckDB keeps UTC wall time.
     columns = dict(con.execute(f"select column_name, column_type from (describe from {there})").fetchall())
+    for name in COORDINATES.get(table, []):
+        del columns[name], here[name]
     typed = {name: kind.replace(" WITH TIME ZONE", "") for name, kind in columns.items()}
     # A seed's whole numbers have the type that the engine's adapter gives them.
     if _wide(typed) != _wide(here):
         return f"{table}: the columns are {typed} on Spark, {here} on DuckDB"
     items = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in typed.items())
-    on_spark, on_duckdb = f"select {items} from {there}", f"select * from {table}"
+    on_spark, on_duckdb = f"select {items} from {there}", f"select {', '.join(here)} from {table}"
     only = [
         con.execute(f"select * from ({a} except all {b}) order by all limit 3").fetchall()
         for a, b in ((on_spark, on_duckdb), (on_duckdb, on_spark))

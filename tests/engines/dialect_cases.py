@@ -220,6 +220,8 @@ def parts() -> Iterator[Case]:
         yield Case(f"last_parts({text(value)}, '@', 2)", last_two)
     yield Case(f"last_parts({text('a.b.c.d.e')}, '.', 4)", "b.c.d.e")
     yield Case(f"last_parts({text('b.c.d.e')}, '.', 4)", "b.c.d.e")
+    for value, rest in {"0033": "33", "33": "33", "303": "303", "000": ""}.items():
+        yield Case(f"without_leading({text(value)}, '0')", rest)
 
 
 def patterns() -> Iterator[Case]:

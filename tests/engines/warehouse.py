@@ -59,7 +59,7 @@ def run_dbt_on_spark(cluster: Cluster, folder: Path, *args: str) -> DbtRun:
 
 
 def make_relations(cluster: Cluster, folder: Path) -> None:
-    """Make the raw tables, the seeds, and each model as a view of what dbt compiles for Spark."""
+    """Make the raw tables, the seeds, and each model as a table with the columns of what dbt compiles for Spark."""
     compiled = run_dbt_on_spark(cluster, folder, "compile", "--no-introspect", "--no-populate-cache")
     assert compiled.code == 0, compiled.output
     manifest = json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))
@@ -80,7 +80,10 @@ def make_relations(cluster: Cluster, folder: Path) -> None:
     assert seeded.code == 0, seeded.output
     with spark(cluster) as cursor:
         for node in in_order(manifest):
-            cursor.execute(f"create view {node['relation_name']} as {node['compiled_code']}")
+            # A table: views on views would make each later query larger.
+            cursor.execute(f"describe query {node['compiled_code']}")
+            columns = ", ".join(f"{name} {kind}" for name, kind, *_ in cursor.fetchall())
+            cursor.execute(f"create table {node['relation_name']} ({columns}) using parquet")
 
 
 def raw_schema(manifest: dict[str, Any]) -> str:

@@ -102,8 +102,8 @@ def test_the_marts_say_their_rows_columns_and_where_each_column_comes_from(event
             assert isinstance(lineage, TableColumnLineage)
             assert any(lineage.deps_by_column.values()), mart
     # Its SQL would take Dagster minutes.
-    assert "dagster/column_lineage" not in found["core/int_phone_numbers"]
-    assert "dagster/column_lineage" in found["core/int_phones"]
+    assert "dagster/column_lineage" not in found["private/int_phone_numbers"]
+    assert "dagster/column_lineage" in found["private/int_phones"]
 
 
 def _evaluations(events: list[DagsterEvent]) -> list[AssetCheckEvaluation]:

@@ -26,23 +26,31 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/movements": ("intermediate", set()),
     "core/consent_movements": ("intermediate", set()),
     "core/disposable_domains": ("intermediate", set()),
-    "core/int_emails": ("intermediate", {"staging/stg_customers", "core/disposable_domains"}),
-    "core/int_coordinates": (
+    "private/int_coordinates_to_judge": ("intermediate", {"staging/stg_customers"}),
+    "private/int_emails": ("intermediate", {"private/int_coordinates_to_judge", "core/disposable_domains"}),
+    "private/int_phone_numbers": ("intermediate", {"private/int_coordinates_to_judge"}),
+    "private/int_phones": ("intermediate", {"private/int_phone_numbers"}),
+    "private/int_addresses": ("intermediate", {"private/int_coordinates_to_judge"}),
+    "private/int_judged_coordinates": (
         "intermediate",
-        {"staging/stg_customers", "core/int_emails", "core/int_phones", "core/int_addresses"},
+        {
+            "private/int_coordinates_to_judge",
+            "private/int_emails",
+            "private/int_phones",
+            "private/int_addresses",
+            "staging/stg_customers",
+        },
     ),
+    "private/int_coordinates": ("intermediate", {"staging/stg_customers", "private/int_judged_coordinates"}),
     "core/int_contact_months": (
         "intermediate",
-        {"core/int_customer_months", "core/int_coordinates", "staging/stg_events", "staging/stg_consents"},
+        {"core/int_customer_months", "private/int_coordinates", "staging/stg_events", "staging/stg_consents"},
     ),
     "core/fct_contact_months": ("intermediate", {"core/int_contact_months"}),
     "core/int_source_quality": ("intermediate", {"core/int_contact_months"}),
     "core/int_traces": ("intermediate", {"staging/stg_orders", "staging/stg_events", "staging/stg_consents"}),
     "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
-    "core/int_addresses": ("intermediate", {"staging/stg_customers"}),
-    "core/int_phone_numbers": ("intermediate", {"staging/stg_customers"}),
-    "core/int_phones": ("intermediate", {"core/int_phone_numbers"}),
     "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
     "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
     "marts/base_overview_monthly": ("marts", {"marts/status_monthly"}),
@@ -59,6 +67,11 @@ CHECKS: dict[str, set[str]] = {
     "core/int_customer_months": {"unique_grain_int_customer_months_snapshot_month__customer_id"},
     "core/int_contact_months": {"unique_grain_int_contact_months_snapshot_month__customer_id"},
     "core/int_source_quality": {"unique_grain_int_source_quality_snapshot_month__source"},
+    "private/int_judged_coordinates": {
+        "not_null_int_judged_coordinates_customer_id",
+        "unique_int_judged_coordinates_customer_id",
+    },
+    "private/int_coordinates": {"not_null_int_coordinates_customer_id", "unique_int_coordinates_customer_id"},
     "core/int_profiles": {"not_null_int_profiles_customer_id", "unique_int_profiles_customer_id"},
     "marts/base_overview_monthly": {
         "overview_agrees_with_flows",
@@ -94,7 +107,8 @@ CHECKS: dict[str, set[str]] = {
         "unique_grain_status_monthly_snapshot_month__source__status__registered_within_12m__is_active",
     },
 }
-WAY_OF_THE_DATA = ["raw", "staging", "core", "marts"]
+# `private` holds the coordinates, apart from what readers see.
+LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3}
 
 
 def _name(key: AssetKey) -> str:
@@ -122,8 +136,8 @@ def test_the_assets_their_groups_and_what_they_are_made_of(definitions: Definiti
 def test_data_flows_from_raw_to_marts_only(definitions: Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
-        layer = WAY_OF_THE_DATA.index(key.path[0])
-        steps = {layer - WAY_OF_THE_DATA.index(parent.path[0]) for parent in graph.get(key).parent_keys}
+        layer = LAYERS[key.path[0]]
+        steps = {layer - LAYERS[parent.path[0]] for parent in graph.get(key).parent_keys}
         # From the layer before, or from an asset of the same layer.
         assert steps <= {0, 1}, _name(key)
 

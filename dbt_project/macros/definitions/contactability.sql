@@ -41,7 +41,7 @@
 {# A coordinate as consents and profiles write it, without what does not matter: case, blanks, punctuation, trunk zeros. #}
 {% macro comparable(coordinate, value) -%}
     {%- if coordinate == 'phone' -%}
-        ltrim(translate({{ value }}, '+-./() ', ''), '0')
+        {{ without_leading('translate(' ~ value ~ ", '+-./() ', '')", '0') }}
     {%- else -%}
         {{ lower_case(strip_blanks(value)) }}
     {%- endif -%}

@@ -19,3 +19,16 @@
 {% macro bigquery__last_parts(text, separator, n) -%}
     regexp_extract({{ text }}, r'(?:[^{{ separator }}]*[{{ separator }}]){0,{{ n - 1 }}}[^{{ separator }}]*$')
 {%- endmacro %}
+
+{# Text without a character at its beginning, however often it stands there. #}
+{% macro without_leading(text, character) -%}
+    {{ return(adapter.dispatch('without_leading')(text, character)) }}
+{%- endmacro %}
+
+{% macro default__without_leading(text, character) -%}
+    ltrim({{ text }}, {{ text_literal(character) }})
+{%- endmacro %}
+
+{% macro spark__without_leading(text, character) -%}
+    ltrim({{ text_literal(character) }}, {{ text }})
+{%- endmacro %}

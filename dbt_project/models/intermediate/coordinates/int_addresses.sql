@@ -1,7 +1,7 @@
 -- Grain: customer. Whether a postal address can be written to, as far as the address itself tells.
 with customers as (
 
-    select * from {{ ref('stg_customers') }}
+    select * from {{ ref('int_coordinates_to_judge') }}
 
 ),
 

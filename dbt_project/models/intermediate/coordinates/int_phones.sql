@@ -1,4 +1,4 @@
--- Grain: customer. Can the phone be called, and take a text message? Holds numbers: a view, never stored.
+-- Grain: customer. Can the phone be called, and take a text message?
 with numbers as (
 
     select * from {{ ref('int_phone_numbers') }}

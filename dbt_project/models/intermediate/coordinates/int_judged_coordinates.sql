@@ -1,7 +1,17 @@
--- Grain: customer. A view: it holds the coordinates themselves, which no table below it does.
+-- Grain: customer. On DuckDB, what was judged before and is written as then is kept, as long as the rules are the same.
+{{
+    config(
+        materialized='incremental' if target.type == 'duckdb' else 'table',
+        incremental_strategy='delete+insert',
+        unique_key='customer_id',
+        on_schema_change='sync_all_columns',
+        pre_hook='{{ forget_judgements(ref("stg_customers")) }}',
+    )
+}}
+
 with customers as (
 
-    select * from {{ ref('stg_customers') }}
+    select * from {{ ref('int_coordinates_to_judge') }}
 
 ),
 
@@ -37,11 +47,8 @@ final as (
         addresses.post_reason,
         emails.email_address,
         phones.phone_number,
-        customers.email_changed_at,
-        customers.phone_changed_at,
-        customers.postal_address_changed_at,
-        {{ n_written('customers') }} as n_values,
-        {{ n_placeholders('customers') }} as n_placeholders
+        customers.written_hash,
+        {{ rules_hash() }} as rules_hash
     from customers
     left join emails on customers.customer_id = emails.customer_id
     left join phones on customers.customer_id = phones.customer_id

@@ -1,7 +1,7 @@
 -- Grain: customer.
 with customers as (
 
-    select * from {{ ref('stg_customers') }}
+    select * from {{ ref('int_coordinates_to_judge') }}
 
 ),
 
