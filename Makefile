@@ -76,7 +76,7 @@ format: $(VENV)/.dev ## Format Python, repair what the linters can repair
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/sqlfluff fix --quiet --disable-progress-bar $(SQL)
 
-reference: $(VENV)/.dev ## Write the seeds of reference data (domains, numbering plans, postal codes) from their libraries
+reference: $(VENV)/.dev ## Write the reference data (domains, numbering plans, postal codes) anew from their libraries
 	@$(PY) -m orchestration.reference
 
 bench: $(VENV)/.engines ## Run the measured comparisons

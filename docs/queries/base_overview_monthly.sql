@@ -4,7 +4,8 @@ select
     n_profiles,
     n_profiles - n_profiles_prev_month as change,
     n_new,
-    round(100.0 * n_active / n_profiles, 1) as active_percent
+    round(100.0 * n_active / n_profiles, 1) as active_percent,
+    round(100.0 * n_contactable_any / n_profiles, 1) as contactable_percent
 from marts.base_overview_monthly
 where source = 'all'
 order by snapshot_month

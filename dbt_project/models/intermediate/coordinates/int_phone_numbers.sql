@@ -1,6 +1,13 @@
 -- Grain: customer. How the text of the phone reads as a number of the world.
--- Spark's smallest catalog, Derby, keeps 32,700 characters of a view: there it is a table of the run.
-{{ config(materialized='table' if target.type == 'spark' else 'view') }}
+-- On Spark a table of the run: its smallest catalog, Derby, keeps 32,700 characters of a view. Java code made of so much SQL is
+-- refused for its size, after long seconds.
+{{
+    config(
+        materialized='table' if target.type == 'spark' else 'view',
+        pre_hook='{{ generate_code(false) }}',
+        post_hook='{{ generate_code(true) }}',
+    )
+}}
 
 {%- set plans = regional_plans() -%}
 {%- set default_plans = default_plans() -%}
