@@ -54,7 +54,8 @@ def test_the_key_and_the_deciding_timestamp_are_columns_of_the_table() -> None:
 def test_columns_that_the_ingest_adds_are_not_expected_in_files() -> None:
     customers = _table("customers")
     added = {column.name for column in customers.columns} - {column.name for column in customers.delivered}
-    assert added == {"first_loaded_at", "deletion_loaded_at"}
+    changes = {"email_changed_at", "phone_changed_at", "postal_address_changed_at"}
+    assert added == {"first_loaded_at", "deletion_loaded_at", *changes}
 
 
 def test_profile_fields_outside_the_contract_join_customers_as_optional_text() -> None:
