@@ -16,6 +16,7 @@ from orchestration.dbt import DbtError, duration
 from orchestration.demo import DemoError, generate
 from orchestration.engine import engine_of
 from orchestration.ingest import IngestError
+from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
 from orchestration.settings import PROJECT_ROOT, ConfigurationError, Settings, load_settings
@@ -34,7 +35,7 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (ConfigurationError, IngestError, CloseError, WarehouseError, DbtError, DemoError) as error:
+        except (ConfigurationError, IngestError, CloseError, WarehouseError, DbtError, DemoError, MailServersError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -149,6 +150,23 @@ def demo(profiles: int, months: int, verbose: bool) -> None:
         "'from marts.base_overview_monthly where source = \\'all\\' order by snapshot_month').show()\"",
         settings.warehouse.relative_to(PROJECT_ROOT) if settings.warehouse.is_relative_to(PROJECT_ROOT) else settings.warehouse,
     )
+
+
+@main.command()
+@click.option("--max-age-days", type=click.IntRange(min=0), default=90, show_default=True, help="How long a check holds.")
+@click.option("--timeout-seconds", type=click.IntRange(min=1), default=5, show_default=True, help="Wait for an answer.")
+def mail_servers(max_age_days: int, timeout_seconds: int) -> None:
+    """Ask name servers which e-mail domains of the base accept mail, and put what they say into the raw folder."""
+    settings = load_settings()
+    found = check_mail_servers(settings, datetime.now(UTC).replace(tzinfo=None), max_age_days, timeout_seconds, log.info)
+    n_told = found.accepting + found.refusing
+    if not n_told + found.untold:
+        log.info("All domains were checked in the last %s days.", max_age_days)
+        return
+    log.info("%s domains accept mail, %s do not.", f"{found.accepting:,}", f"{found.refusing:,}")
+    if found.untold:
+        log.info("%s gave no answer and stay as they are.", f"{found.untold:,}")
+    log.info("Written to %s; the next close counts it: make build", found.file)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
+from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -182,6 +183,7 @@ class Settings:
     spark_host: str
     spark_port: int
     spark_storage: Path
+    nameserver: tuple[str, int] | None
     raw_files: Mapping[str, str]
     overrides: Mapping[str, Any] = field(repr=False)
 
@@ -206,6 +208,26 @@ def _whole_number(env: Mapping[str, str], name: str, default: int, least: int) -
     if not text.isdecimal() or int(text) < least:
         raise ConfigurationError(f"{name} = {text!r}; allowed: a whole number from {least}.")
     return int(text)
+
+
+def _nameserver(env: Mapping[str, str]) -> tuple[str, int] | None:
+    """Address and port; None stands for the system's name servers."""
+    text = env.get("BATHTUB_NAMESERVER", "")
+    if not text:
+        return None
+    written = re.fullmatch(
+        r"\[(?P<v6>[^]]+)\](?::(?P<v6_port>\d{1,5}))?|(?P<v4>[^:]+):(?P<v4_port>\d{1,5})|(?P<alone>.+)", text
+    )
+    parts = written.groupdict() if written else {}
+    address, port = parts.get("v6") or parts.get("v4") or parts.get("alone"), parts.get("v6_port") or parts.get("v4_port")
+    try:
+        if int(port or 53) not in range(1, 65_536):
+            raise ValueError(port)
+        return str(ip_address(address or "")), int(port or 53)
+    except ValueError:
+        raise ConfigurationError(
+            f"BATHTUB_NAMESERVER = {text!r}; allowed: an IP address, with or without a port, such as 10.0.0.2 or 10.0.0.2:5353."
+        ) from None
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
@@ -237,6 +259,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         spark_host=env.get("BATHTUB_SPARK_HOST") or "127.0.0.1",
         spark_port=_whole_number(env, "BATHTUB_SPARK_PORT", 10_000, least=1),
         spark_storage=path("BATHTUB_SPARK_STORAGE", "data/spark/storage"),
+        nameserver=_nameserver(env),
         raw_files={str(table): str(pattern) for table, pattern in raw_files.items()},
         overrides=_mapping(env, "BATHTUB_VARS", "{reporting_timezone: America/New_York}"),
     )

@@ -140,7 +140,7 @@ def test_a_lenient_reader_and_a_strict_one_see_the_same_good_rows(con: duckdb.Du
 
 def test_files_bring_columns_of_the_contract_only(con: duckdb.DuckDBPyConnection, base: Path) -> None:
     for table in raw_tables():
-        if table.name == "merges":
+        if table.name in ("merges", "mail_domains"):
             continue
         source = table.name if table.name in (*CSV_TABLES, "events") else f"read_csv('{base}/{table.name}.csv')"
         columns = {row[0] for row in con.execute(f"describe from {source}").fetchall()} - {"month"}

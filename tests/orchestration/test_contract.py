@@ -24,6 +24,7 @@ def test_the_raw_tables() -> None:
         "contracts": (("contract_id",), "started_at", True),
         "account_contacts": (("account_id", "customer_id", "role"), "loaded_at", True),
         "merges": (("merged_customer_id",), "merged_at", True),
+        "mail_domains": (("domain",), "checked_at", True),
     }
 
 

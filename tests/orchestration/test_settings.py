@@ -44,6 +44,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         "MEMORY_LIMIT",
         "THREADS",
         "LOCK_WAIT_SECONDS",
+        "NAMESERVER",
         "RAW_FILES",
         "VARS",
     )
@@ -198,3 +199,24 @@ def test_a_text_that_is_no_month(text: str) -> None:
 
 def test_a_month() -> None:
     assert parse_month("2024-02") == date(2024, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "nameserver"),
+    [
+        ("10.0.0.2", ("10.0.0.2", 53)),
+        ("10.0.0.2:5353", ("10.0.0.2", 5353)),
+        ("::1", ("::1", 53)),
+        ("[::1]", ("::1", 53)),
+        ("[::1]:5353", ("::1", 5353)),
+    ],
+)
+def test_a_name_server_is_an_address_with_or_without_a_port(text: str, nameserver: tuple[str, int]) -> None:
+    assert load_settings({"BATHTUB_NAMESERVER": text}).nameserver == nameserver
+
+
+@pytest.mark.parametrize("text", ["dns.example.org", "10.0.0.2:", "10.0.0.2:0", "10.0.0.2:65536", "10.0.0", ":53", "[10]:5"])
+def test_a_name_server_that_is_no_address_is_refused(text: str) -> None:
+    assert _refusal({"BATHTUB_NAMESERVER": text}) == (
+        f"BATHTUB_NAMESERVER = {text!r}; allowed: an IP address, with or without a port, such as 10.0.0.2 or 10.0.0.2:5353."
+    )

@@ -13,12 +13,26 @@ judged as (
 
 ),
 
+mail_domains as (
+
+    select * from {{ ref('stg_mail_domains') }}
+
+),
+
 final as (
 
     select
         customers.customer_id,
-        judged.email_form,
-        judged.email_reason,
+        case
+            when mail_domains.accepts_mail then 'valid'
+            when not mail_domains.accepts_mail then 'invalid'
+            else judged.email_form
+        end as email_form,
+        case
+            when mail_domains.accepts_mail then null
+            when not mail_domains.accepts_mail then 'no_mail_server'
+            else judged.email_reason
+        end as email_reason,
         judged.phone_form,
         judged.phone_reason,
         judged.sms_form,
@@ -34,6 +48,8 @@ final as (
         {{ n_placeholders('customers') }} as n_placeholders
     from customers
     left join judged on customers.customer_id = judged.customer_id
+    -- Addresses of an invalid form have no domain here: no check makes them valid.
+    left join mail_domains on judged.email_domain = mail_domains.domain
 
 )
 

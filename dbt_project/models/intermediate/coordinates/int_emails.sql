@@ -85,6 +85,7 @@ judged as (
     select
         addresses.customer_id,
         addresses.email_address,
+        addresses.domain,
         case
             when addresses.email_address is null then null
             when addresses.domain is null then 'syntax'
@@ -114,7 +115,8 @@ final as (
             else 'invalid'
         end as email_form,
         email_reason,
-        email_address
+        email_address,
+        case when email_reason is null or email_reason = 'international_address' then domain end as email_domain
     from judged
 
 )

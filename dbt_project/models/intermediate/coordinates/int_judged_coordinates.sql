@@ -46,6 +46,7 @@ final as (
         addresses.post_form,
         addresses.post_reason,
         emails.email_address,
+        emails.email_domain,
         phones.phone_number,
         customers.written_hash,
         {{ rules_hash() }} as rules_hash
