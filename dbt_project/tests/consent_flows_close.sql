@@ -33,7 +33,6 @@ opted_in as (
     from {{ ref('optin_rate_monthly') }}
     where {{ in_months_of_run() }}
     group by snapshot_month, source, channel
-    having sum(n_opted_in) > 0
 
 )
 

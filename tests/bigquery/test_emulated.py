@@ -19,7 +19,7 @@ from orchestration.months import add_months
 from tests.bigquery.emulator import LOAD_TYPES, Emulator, running_emulator
 from tests.bigquery.emulator_process import MENDED
 from tests.bigquery.googlesql import GoogleSql
-from tests.bigquery.on_duckdb import BUILT, OnDuckDB, close_traps
+from tests.bigquery.on_duckdb import BUILT, OF_DUCKDB, OF_ONE_RUN, OnDuckDB, close_traps
 from tests.bigquery.project import DBT_PROJECT, PROJECT_ID, Dbt, sources
 from tests.end_to_end.traps import FIRST
 
@@ -51,10 +51,15 @@ class Closed:
             self.statements.append(file.read_text(encoding="utf-8"))
 
 
+# Telephones that the emulator reads otherwise than GoogleSQL (test_evaluated.py has them): it gives the whole match in place of
+# the captured group, and leaves `\u` escapes as they are.
+MISREAD = ("phone-10", "phone-12")
+
+
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
     folder = tmp_path_factory.mktemp("closed")
-    duck = close_traps(folder, ZONE)
+    duck = close_traps(folder, ZONE, *MISREAD)
     with running_emulator(folder) as emulator:
         both = Closed(duck, emulator, Dbt(folder / "dbt", endpoint=emulator.endpoint))
         _land(both, folder)
@@ -78,8 +83,8 @@ def _land(both: Closed, folder: Path) -> None:
 def test_every_row_is_that_of_duckdb(closed: Closed) -> None:
     relations = closed.duck.relations()
     assert {relation.partition(".")[0] for relation in relations} == set(BUILT)
-    for relation in relations:
-        columns = ", ".join(closed.duck.columns(relation))
+    for relation in sorted(set(relations) - OF_ONE_RUN):
+        columns = ", ".join(name for name in closed.duck.columns(relation) if name not in OF_DUCKDB)
         here = Counter(closed.duck.query(f"select {columns} from {relation}"))
         there = Counter(closed.emulator.rows(f"select {columns} from {relation}"))
         assert here, f"{relation} is empty"

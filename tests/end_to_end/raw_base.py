@@ -27,10 +27,17 @@ class RawBase:
     orders: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     consents: list[Row] = field(default_factory=list)
+    mail_domains: list[Row] = field(default_factory=list)
 
     @property
     def tables(self) -> dict[str, list[Row]]:
-        return {"customers": self.customers, "orders": self.orders, "events": self.events, "consents": self.consents}
+        return {
+            "customers": self.customers,
+            "orders": self.orders,
+            "events": self.events,
+            "consents": self.consents,
+            "mail_domains": self.mail_domains,
+        }
 
     @property
     def traces(self) -> list[tuple[Row, datetime]]:
@@ -39,8 +46,10 @@ class RawBase:
         return [*orders, *((row, row["occurred_at"]) for row in [*self.events, *self.consents])]
 
     def filtered(self, keeps: Callable[[Row], bool]) -> RawBase:
-        """The rows that `keeps` accepts."""
-        return RawBase(**{name: [row for row in rows if keeps(row)] for name, rows in self.tables.items()})
+        """The rows that `keeps` accepts, and those that are of no customer."""
+        return RawBase(
+            **{name: [row for row in rows if "customer_id" not in row or keeps(row)] for name, rows in self.tables.items()}
+        )
 
     def of(self, customer_id: str) -> RawBase:
         """The rows of one id."""

@@ -157,7 +157,7 @@ def test_months_left_behind_are_named(closed: Path, tmp_path: Path) -> None:
         settle(_settings(moved))
     with pytest.raises(WarehouseError, match=sentence), writing(_settings(moved), "test"):
         pass
-    assert len(_files(closed)) == 2
+    assert len(_files(closed)) == 4
 
 
 def test_closed_months_keep_their_columns(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:

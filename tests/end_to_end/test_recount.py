@@ -37,7 +37,7 @@ def test_traps(tmp_path: Path, zone: str, form: str) -> None:
 
 @pytest.mark.slow
 # The form of the files ends with the ingest and the zone begins after it: each takes turns.
-@pytest.mark.parametrize(("zone", "form"), zip(ZONES, cycle(FORMS), strict=False))
+@pytest.mark.parametrize(("zone", "form"), list(zip(ZONES, cycle(FORMS), strict=False)))
 def test_traps_in_every_zone_and_form(tmp_path: Path, zone: str, form: str) -> None:
     _check_traps(tmp_path, zone, form)
 

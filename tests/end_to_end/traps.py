@@ -30,6 +30,24 @@ EVENT_TYPES = (
     "site_visit", "SITE_VISIT", " store_visit ", f"campaign_click{NBSP}", "support_request", "Sign_Up", "campaign_open",
     "campaign_sent", "import", "merge", "site visit", "hard_bounce", "teleported",
 )  # fmt: skip
+PHONES = (
+    ("FR", "06 12 34 56 78"), ("FR", "01.23.45.67.89"), ("FR", "0899 12 34 56"), (None, "0590 27 12 34"), ("GP", "0690001234"),
+    ("DE", "0171 1234567"), ("US", "(415) 555-2671"), ("FR", "+49 171 1234567"), ("ZZ", "06 12 34 56 78"), ("FR", "06 12 34"),
+    ("GB", "07400 123456 ext. 3"), ("FR", "call me"), ("FR", "\uff10612345678"), ("IT", "0236618300"),
+    ("FR", "00 33 6 12 34 56 78"),
+)  # fmt: skip
+POSTAL_CODES = (
+    ("FR", "75001"), (None, "97200"), ("FR", "99999"), ("GB", "SW1A 1AA"), ("GB", "12345"), ("IE", "D02 AF30"), ("ZZ", "1"),
+    ("US", "02139-4307"), ("HK", "none"),
+)  # fmt: skip
+FAILURES = (
+    ("hard_bounce", "email", 1), ("complaint", None, 1), ("soft_bounce", "email", 7), ("soft_bounce", None, 7),
+    ("soft_bounce", "email", 6), ("undeliverable", "post", 1), ("undeliverable", "sms", 1), ("undeliverable", None, 1),
+)  # fmt: skip
+NAMED = (
+    ("email", " Named@Example.FR"), ("email", "other@example.fr"), ("sms", "+33612345678"), ("phone", "06.12.34.56.78"),
+    ("sms", "0699999999"), ("post", "2 quai"), ("email", ""), ("phone", "000"),
+)  # fmt: skip
 CLOCK_TURNS = (
     date(2023, 3, 12), date(2023, 3, 26), date(2023, 4, 2), date(2023, 9, 24), date(2023, 10, 29), date(2023, 11, 5),
 )  # fmt: skip
@@ -54,11 +72,11 @@ class _Traps:
     def order(self, customer_id: str, at: datetime, amount: float = 10, status: str | None = "completed") -> None:
         self._add(self.base.orders, "order_id", customer_id, ordered_at=at, amount=amount, status=status)
 
-    def event(self, customer_id: str, at: datetime, event_type: str = "site_visit") -> None:
-        self._add(self.base.events, "event_id", customer_id, occurred_at=at, event_type=event_type)
+    def event(self, customer_id: str, at: datetime, event_type: str = "site_visit", **values: object) -> None:
+        self._add(self.base.events, "event_id", customer_id, occurred_at=at, event_type=event_type, **values)
 
-    def consent(self, customer_id: str, at: datetime, channel: str = "email", status: str = "opt_in") -> None:
-        self._add(self.base.consents, "consent_id", customer_id, occurred_at=at, channel=channel, status=status)
+    def consent(self, customer_id: str, at: datetime, channel: str = "email", status: str = "opt_in", **values: object) -> None:
+        self._add(self.base.consents, "consent_id", customer_id, occurred_at=at, channel=channel, status=status, **values)
 
     def _add(self, rows: list[Row], key: str, customer_id: str, **values: object) -> None:
         rows.append({key: f" {len(rows)} ", "customer_id": customer_id, **values})
@@ -86,6 +104,7 @@ class _Traps:
         self._ids()
         self._recency()
         self._words()
+        self._contacts()
         return self.base
 
     def _edges(self) -> None:
@@ -178,6 +197,31 @@ class _Traps:
         for number, source in enumerate(SOURCES):
             self.customer(f"source-{number}", created, source=source)
             self.order(f"source-{number}", created + timedelta(days=30 * number))
+
+    def _contacts(self) -> None:
+        """Numbers and addresses of several countries, failed deliveries of each kind, opt-ins for coordinates of then."""
+        created = self.at(date(2023, 2, 10))
+        for number, (country, phone) in enumerate(PHONES):
+            self.customer(f"phone-{number}", created, country=country, phone=phone)
+        for number, (country, postal_code) in enumerate(POSTAL_CODES):
+            address = {"address_line": "1 rue du Bac", "postal_code": postal_code, "city": "Ville"}
+            self.customer(f"post-{number}", created, country=country, **address)
+        reachable = {"phone": "06 12 34 56 78", "address_line": "2 quai", "postal_code": "75001", "city": "Paris"}
+        for number, (event_type, channel, times) in enumerate(FAILURES):
+            name = f"failed-{number}"
+            self.customer(name, created, email=f"{name}@example.fr", **reachable)
+            for of in ("email", "sms", "phone", "post"):
+                self.consent(name, created, of, legal_basis="consent", proof="form 7")
+            for time in range(times):
+                self.event(name, created + timedelta(days=200 + 9 * time), event_type, channel=channel)
+            if number % 2:
+                self.event(name, created + timedelta(days=240), "campaign_open", channel="email")
+        for number, (channel, coordinate) in enumerate(NAMED):
+            name = f"named-{number}"
+            self.customer(name, created, email="named@example.fr", **reachable)
+            self.consent(name, created + timedelta(days=205), channel, coordinate=coordinate, proof=" " if number % 2 else "x")
+        for domain, answer in (("example.fr", "yes"), (" X.FR", "no"), ("x.fr", None), ("xn--caf-dma.fr", "TRUE")):
+            self.base.mail_domains.append({"domain": domain, "accepts_mail": answer, "checked_at": created})
 
     def _ids(self) -> None:
         created = self.at(date(2023, 4, 1))

@@ -58,8 +58,12 @@ def test_the_first_build_says_what_it_reads_what_it_closes_and_what_came_out(bui
     assert lines[0] == f"Reading raw files from {built.home.raw}"
     assert "  customers: 1 files (1 read now), 40 rows read, 40 kept, 0 quarantined, 0 superseded" in lines
     assert "Closing 4 months, 2024-01 to 2024-04" in lines
-    steps = [line.split(",")[0] for line in lines if line.startswith("  closing ")]
-    assert steps == [f"  closing {month}: month {i} of 4" for i, month in enumerate(MONTHS, start=1)]
+    steps = [line.partition(", about")[0] for line in lines if line.startswith("  closing ")]
+    assert steps == [
+        f"  closing {month}, {what}: month {i} of 4"
+        for what in ("customers", "contacts")
+        for i, month in enumerate(MONTHS, start=1)
+    ]
     assert any(line.startswith("Closed 4 months, 2024-01 to 2024-04 in ") for line in lines)
     assert "The base at the end of 2024-04: 40 profiles, 10 more than the month before" in lines
     assert "  40 active, 16 customers, 24 prospects, 10 new in the month" in lines

@@ -13,14 +13,15 @@
     {{ return('') }}
 {%- endmacro %}
 
-{# Texts in one, so that different ones never give the same: lengths lie between them. #}
+{# Texts in one, so that different ones never give the same: each after its length. #}
 {% macro all_written(columns) -%}
     {%- set parts = [] -%}
     {%- for column in columns -%}
-        {%- do parts.append("coalesce(cast(length(" ~ column ~ ") as " ~ dbt.type_string() ~ "), '')") -%}
-        {%- do parts.append("coalesce(" ~ column ~ ", '')") -%}
+        {%- do parts.extend([
+            "coalesce(cast(length(" ~ column ~ ") as " ~ dbt.type_string() ~ "), '')", "':'", "coalesce(" ~ column ~ ", '')"
+        ]) -%}
     {%- endfor -%}
-    {{ return(parts | join(" || ':' || ")) }}
+    {{ return('concat(' ~ parts | join(', ') ~ ')') }}
 {%- endmacro %}
 
 {#

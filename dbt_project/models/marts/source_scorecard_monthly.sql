@@ -66,6 +66,10 @@ compared as (
             cast(past.{{ of.n }} as {{ type_double() }}) / nullif(past.{{ of.of }}, 0) as {{ share }}_r_before,
             (totals.{{ share }}_r + totals_before.{{ share }}_r) / 2 as {{ share }}_mean,
         {% endfor -%}
+        cast(
+            present.n_placeholders + present.n_invalid + present.n_duplicate + present.n_optin_no_coordinate
+            as {{ type_double() }}
+        ) / nullif(present.n_profiles, 0) as defects_per_profile,
         coalesce(present.n_profiles, 0) >= {{ var('min_source_profiles') }} as is_ranked,
         totals.definition_version
     from sources
@@ -91,9 +95,7 @@ final as (
             when is_ranked
                 then cast(rank() over (
                     partition by snapshot_month, is_ranked
-                    order by
-                        cast(n_placeholders + n_invalid + n_duplicate + n_optin_no_coordinate as {{ type_double() }})
-                        / nullif(n_profiles, 0) desc
+                    order by defects_per_profile desc
                 ) as {{ dbt.type_bigint() }})
         end as defect_rank,
         n_key_values,
