@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import psutil
 
 from benchmarks.base import Base, say
@@ -191,10 +192,38 @@ class Project:
             raise _DiscardError
         return close
 
-    def _dbt(self, months: Sequence[date]) -> Close:
+    def try_model(self, model: str, month: date, statements: Iterable[str], *columns: str) -> tuple[list[Close], Sequence[int]]:
+        """Build a model, and what it reads, again and again in one working copy, each time after a statement.
+
+        Return the builds, with the rows of the table and how many of some columns are filled at the end; the warehouse is left
+        as it was.
+        """
+        builds = []
+        with suppress(_DiscardError), writing(self.settings, "benchmark") as copy, environment(self.settings):
+            record_first_month(copy, self.first_month)
+            for statement in statements:
+                with duckdb.connect(str(copy)) as connection:
+                    connection.execute(statement)
+                builds.append(self._dbt([month], "--select", f"+{model}"))
+            counted = ", ".join(f"count({column})" for column in columns)
+            with duckdb.connect(str(copy), read_only=True) as connection:
+                (counts,) = connection.execute(f"select count(*), {counted} from private.{model}").fetchall()
+            raise _DiscardError
+        return builds, counts
+
+    def _dbt(self, months: Sequence[date], *more: str) -> Close:
         target = self.home / "target-engine"
         paths = {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(self.home)}
-        command = [DBT, "--quiet", "--log-format-file", "json", *dbt_close_args(months), "--exclude-resource-type", "test"]
+        command = [
+            DBT,
+            "--quiet",
+            "--log-format-file",
+            "json",
+            *dbt_close_args(months),
+            "--exclude-resource-type",
+            "test",
+            *more,
+        ]
         log = self.home / "dbt.log"
         log.unlink(missing_ok=True)
         started = time.perf_counter()
