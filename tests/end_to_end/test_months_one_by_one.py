@@ -44,14 +44,14 @@ shapes = st.builds(
 )
 # Profiles do not depend on each other: the message names the one that differs, which no shrinking would make smaller.
 few = settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-many = settings(few, max_examples=20, derandomize=False, print_blob=True)
+many = settings(few, max_examples=10, derandomize=False, print_blob=True)
 
 
 def _by_hand(base: RawBase, shape: Shape, warehouse: Path) -> None:
