@@ -51,7 +51,7 @@ few = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-many = settings(few, max_examples=10, derandomize=False, print_blob=True)
+many = settings(few, max_examples=6, derandomize=False, print_blob=True)
 
 
 def _by_hand(base: RawBase, shape: Shape, warehouse: Path) -> None:

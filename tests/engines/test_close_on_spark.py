@@ -44,31 +44,37 @@ def make_base(cluster: Cluster, target: Path, tmp_path: Path) -> MakeBase:
     return make
 
 
+def without_contacts(base: Base) -> Base:
+    """The base without the models of contactability, whose queries take Spark as long to plan as all others together."""
+    return replace(base, left_out="int_coordinates_to_judge")
+
+
 def test_demo_closed_as_a_range_and_a_month_more_and_again(make_base: MakeBase, tmp_path: Path) -> None:
     first, second, third = (add_months(DEMO_END, i) for i in (-11, -10, -9))
     generate(tmp_path / "raw", profiles=1_500, months=12, end=DEMO_END)
-    base = make_base(first)
-    base.close(first, second, *NO_TESTS)
+    whole = make_base(first)
+    whole.close(first, second, *NO_TESTS)
+    assert whole.differences() == []
+    base = without_contacts(whole)
+    base.close(third, third)
     assert base.differences() == []
-    base.close(third, third, *NO_TESTS)
-    assert base.differences() == []
-    base.close(second, third)
+    base.close(second, third, *NO_TESTS)
     assert base.differences() == []
     assert closed_months(base) == [first, second, third]
 
 
 def test_traps(make_base: MakeBase, tmp_path: Path) -> None:
     trap_base("Europe/Paris").write(tmp_path / "raw", "csv")
-    first, last = date(2023, 9, 1), date(2024, 3, 1)
+    first, last = date(2023, 9, 1), date(2023, 12, 1)
     base = make_base(first, reporting_timezone="Europe/Paris")
-    base.close(first, last, *NO_TESTS)
+    base.close(first, last)
     assert base.differences() == []
 
 
 def test_field_that_is_followed_for_some_months(make_base: MakeBase, tmp_path: Path) -> None:
     trap_base("Europe/Paris").write(tmp_path / "raw", "csv")
     first, second, third = (date(2023, month, 1) for month in (9, 10, 11))
-    before = replace(make_base(first, reporting_timezone="Europe/Paris"), left_out="int_coordinates_to_judge")
+    before = without_contacts(make_base(first, reporting_timezone="Europe/Paris"))
     fields = [field.model_dump() for field in before.settings.vars.profile_fields]
     followed = replace(before, variables={**before.variables, "profile_fields": [*fields, {"name": "media"}]})
     before.close(first, first, *NO_TESTS)
@@ -82,20 +88,19 @@ def test_field_that_is_followed_for_some_months(make_base: MakeBase, tmp_path: P
 def test_random_base_with_late_rows(make_base: MakeBase, tmp_path: Path) -> None:
     shape = Shape(seed=11, first=date(2024, 2, 1), n_months=3, zone="America/New_York", grace_days=2)
     random_base(shape).write(tmp_path / "raw")
-    base = make_base(shape.first, **shape.variables)
+    base = without_contacts(make_base(shape.first, **shape.variables))
     base.close(shape.first, shape.last, *NO_TESTS)
     assert base.differences() == []
 
 
-# online_retail has neither coordinates nor consents.
-@pytest.mark.parametrize(("name", "left_out"), [("online_retail", "int_coordinates_to_judge"), ("adventureworks", "")])
-def test_example(make_base: MakeBase, tmp_path: Path, name: str, left_out: str) -> None:
+@pytest.mark.parametrize("name", ["online_retail", "adventureworks"])
+def test_example(make_base: MakeBase, tmp_path: Path, name: str) -> None:
     data = (PROJECT_ROOT / os.environ.get("BATHTUB_TEST_DATA", "../shared/data")).resolve() / name
     if not data.is_dir():
         pytest.skip(f"{data} is absent: BATHTUB_TEST_DATA says where the test data are.")
     example = load_example(name)
     prepare(name, data, tmp_path / "raw")
     first = parse_month(example.first_month)
-    base = replace(make_base(first, **example.vars), left_out=left_out)
+    base = without_contacts(make_base(first, **example.vars))
     base.close(first, add_months(first, 2), *NO_TESTS)
     assert base.differences() == []
