@@ -10,15 +10,12 @@ import pytest
 
 from orchestration.spark.cluster import Cluster, start, stop
 
-# Java's second compiler costs a session of tests more than it gains.
-QUICK_START = {f"spark.{process}.extraJavaOptions": "-XX:TieredStopAtLevel=1" for process in ("driver", "executor")}
-
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster; with BATHTUB_TEST_SPARK set to a folder, it stays there for the next session."""
     kept = os.environ.get("BATHTUB_TEST_SPARK")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("spark")
-    yield start(folder, conf=QUICK_START)
+    yield start(folder)
     if not kept:
         stop(folder)
