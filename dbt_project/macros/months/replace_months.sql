@@ -14,8 +14,8 @@
     {{ column }} >= date '{{ months.first }}' and {{ column }} < date '{{ months.next }}'
 {%- endmacro %}
 
-{# The same, with the month before them. #}
-{% macro in_months_of_run_and_before(column='snapshot_month') -%}
+{# The same, with the `n` months before them. #}
+{% macro in_months_of_run_and(n, column='snapshot_month') -%}
     {%- set months = months_of_run() -%}
-    {{ column }} >= date '{{ month_after(months.first, -1) }}' and {{ column }} < date '{{ months.next }}'
+    {{ column }} >= date '{{ month_after(months.first, -n) }}' and {{ column }} < date '{{ months.next }}'
 {%- endmacro %}
