@@ -54,7 +54,7 @@ def _zone(value: str) -> str:
 
 def _increasing(bounds: list[int]) -> list[int]:
     if not bounds or any(b < 0 for b in bounds) or any(a >= b for a, b in pairwise(bounds)):
-        raise ValueError("allowed: whole numbers of days from 0, each larger than the one before")
+        raise ValueError("allowed: whole numbers from 0, each larger than the one before")
     return bounds
 
 
@@ -110,6 +110,13 @@ class Placeholders(_Strict):
     email_local_parts: Words
 
 
+class RetentionMonths(_Strict):
+    """Months after the last contact from the person when a profile is due for deletion, by status."""
+
+    prospect: int = Field(ge=1, le=1_200)
+    customer: int = Field(ge=1, le=1_200)
+
+
 class Vars(_Strict):
     """The business vars of `dbt_project.yml`, overridden by `BATHTUB_VARS`."""
 
@@ -122,6 +129,9 @@ class Vars(_Strict):
     profile_fields: list[ProfileField] = Field(min_length=1)
     placeholders: Placeholders
     channels: dict[Identifier, Identifier] = Field(min_length=1)
+    age_bands: Annotated[list[int], AfterValidator(_increasing)]
+    prospect_ages: Annotated[list[int], Field(min_length=2, max_length=2), AfterValidator(_increasing)]
+    retention_months: RetentionMonths
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
     phone_regions: Annotated[list[str], AfterValidator(_phone_regions)]

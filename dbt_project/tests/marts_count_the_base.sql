@@ -26,7 +26,8 @@ with base as (
 counted as (
 
     {% for mart, slice in {
-        'recency_monthly': none, 'status_monthly': none, 'fill_rate_monthly': 'field', 'optin_rate_monthly': 'channel'
+        'recency_monthly': none, 'status_monthly': none, 'demographics_monthly': none, 'fill_rate_monthly': 'field',
+        'optin_rate_monthly': 'channel',
     }.items() -%}
         select
             '{{ mart }}' as mart,

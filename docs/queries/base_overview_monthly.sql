@@ -3,7 +3,7 @@ select
     snapshot_month,
     n_profiles,
     n_profiles - n_profiles_prev_month as change,
-    round(100.0 * n_profiles / n_profiles_prev_year - 100, 1) as growth_year_on_year_percent,
+    round(100.0 * n_profiles / nullif(n_profiles_prev_year, 0) - 100, 1) as growth_year_on_year_percent,
     n_new,
     round(100.0 * n_active / n_profiles, 1) as active_percent,
     round(100.0 * n_contactable_any / n_profiles, 1) as contactable_percent

@@ -64,6 +64,9 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "marts/optin_rate_monthly": ("marts", {"core/fct_contact_months"}),
     "marts/consent_flows_monthly": ("marts", {"core/int_contact_months", "core/consent_movements"}),
     "marts/source_scorecard_monthly": ("marts", {"core/int_source_quality"}),
+    "marts/acquisition_monthly": ("marts", {"marts/base_overview_monthly", "core/fct_customer_months"}),
+    "marts/cohort_conversion_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/demographics_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/status_monthly": ("marts", {"core/fct_customer_months"}),
 }
@@ -81,6 +84,14 @@ CHECKS: dict[str, set[str]] = {
     "marts/base_overview_monthly": {
         "overview_agrees_with_flows",
         "unique_grain_base_overview_monthly_snapshot_month__source",
+    },
+    "marts/acquisition_monthly": {"unique_grain_acquisition_monthly_snapshot_month__source"},
+    "marts/cohort_conversion_monthly": {
+        "cohorts_and_acquisition_count_the_base",
+        "unique_grain_cohort_conversion_monthly_snapshot_month__cohort_month__source",
+    },
+    "marts/demographics_monthly": {
+        "unique_grain_demographics_monthly_snapshot_month__source__status__registered_within_12m__gender__age_band",
     },
     "marts/consent_flows_monthly": {
         "consent_flows_close",

@@ -29,6 +29,24 @@
     coalesce({{ birth_date }} <= {{ as_of_date }} and {{ birth_date }} > {{ add_months(as_of_date, -121 * 12) }}, false)
 {%- endmacro %}
 
+{# Completed years from a birth date to the as-of date; null where the birth date is not plausible. #}
+{% macro age_in_years(birth_date, as_of_date) -%}
+    case
+        when {{ is_plausible_birth_date(birth_date, as_of_date) }}
+            then cast(
+                extract(year from {{ as_of_date }}) - extract(year from {{ birth_date }})
+                - case
+                    when
+                        extract(month from {{ as_of_date }}) * 100 + extract(day from {{ as_of_date }})
+                        < extract(month from {{ birth_date }}) * 100 + extract(day from {{ birth_date }})
+                        then 1
+                    else 0
+                end
+                as {{ dbt.type_bigint() }}
+            )
+    end
+{%- endmacro %}
+
 {# SQL list of text literals. #}
 {% macro quoted_list(values) -%}
     {%- for value in values -%}

@@ -23,6 +23,9 @@ final as (
         {% for field in profile_field_names() -%}
             has_{{ field }},
         {% endfor -%}
+        gender,
+        age_years,
+        is_birth_date_implausible,
         {% for channel in var('channels') -%}
             coalesce({{ channel }}_opt_in_at > {{ channel }}_opt_out_at, {{ channel }}_opt_in_at is not null)
                 as {{ channel }}_is_opted_in,

@@ -97,6 +97,9 @@ joined as (
                 coalesce(profiles.has_{{ field }}, false) as has_{{ field }},
             {% endif -%}
         {%- endfor -%}
+        profiles.gender,
+        {{ age_in_years('profiles.birth_date', as_of_date) }} as age_years,
+        profiles.is_birth_date_given,
         {{ least_known('opening.first_trace_date', 'happened.first_trace_date') }} as first_trace_date,
         {{ least_known('opening.first_order_date', 'happened.first_order_date') }} as first_order_date,
         {{ greatest_known('opening.last_activity_date', local_date('happened.last_act_at')) }} as last_act_date,
@@ -186,6 +189,9 @@ final as (
         {% for field in profile_field_names() -%}
             has_{{ field }},
         {% endfor -%}
+        gender,
+        age_years,
+        coalesce(is_birth_date_given and age_years is null, false) as is_birth_date_implausible,
         created_date,
         first_trace_date,
         first_order_date,

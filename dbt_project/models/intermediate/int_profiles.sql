@@ -30,6 +30,12 @@ final as (
         case
             when birth_date not in ({{ date_list(var('placeholders')['birth_dates']) }}) then birth_date
         end as birth_date,
+        birth_date is not null as is_birth_date_given,
+        case
+            {% for gender in ['F', 'M', 'X'] -%}
+                when upper({{ strip_blanks('gender') }}) = '{{ gender }}' then '{{ gender }}'
+            {% endfor -%}
+        end as gender,
         created_at,
         created_date,
         {{ late_date('first_loaded_at') }} as late_date,

@@ -1,9 +1,7 @@
 -- Grain: month × source, and `all` for the whole base.
 {%- set measures = [
     'n_profiles', 'n_active', 'n_new', 'n_optin_any', 'n_contactable_any', 'n_customers', 'n_prospects',
-] -%}
-{#- `all` is the whole base; a source of that name gives way. -#}
-{%- set source = "case when source = 'all' then 'all (source)' else source end" %}
+] %}
 
 with status_months as (
 
@@ -23,10 +21,10 @@ contactable as (
 
     select
         snapshot_month,
-        {{ source }} as source,
+        {{ source_beside_all() }} as source,
         sum(n_contactable) as n_contactable_any
     from contact_months
-    group by snapshot_month, {{ source }}
+    group by snapshot_month, {{ source_beside_all() }}
 
 ),
 
@@ -34,7 +32,7 @@ by_status as (
 
     select
         snapshot_month,
-        {{ source }} as source,
+        {{ source_beside_all() }} as source,
         sum(n_profiles) as n_profiles,
         sum(case when is_active then n_profiles else 0 end) as n_active,
         sum(n_new) as n_new,
@@ -42,7 +40,7 @@ by_status as (
         sum(case when status = 'customer' then n_profiles else 0 end) as n_customers,
         sum(case when status = 'prospect' then n_profiles else 0 end) as n_prospects
     from status_months
-    group by snapshot_month, {{ source }}
+    group by snapshot_month, {{ source_beside_all() }}
 
 ),
 
@@ -97,36 +95,9 @@ closed_months as (
 
 ),
 
--- Each closed month beside those of the year before that are closed under its definition, itself among them.
-years as (
-
-    select
-        present.snapshot_month,
-        present.as_of_date,
-        present.definition_version,
-        past.snapshot_month as past_month,
-        past.snapshot_month = present.snapshot_month as is_this_month,
-        past.snapshot_month = {{ add_months('present.snapshot_month', -1) }} as is_month_before,
-        past.snapshot_month = {{ add_months('present.snapshot_month', -12) }} as is_year_before,
-        past.snapshot_month > {{ add_months('present.snapshot_month', -12) }} as is_in_12m
-    from closed_months as present
-    inner join closed_months as past
-        on
-            present.snapshot_month >= past.snapshot_month
-            and {{ add_months('present.snapshot_month', -12) }} <= past.snapshot_month
-            and present.definition_version = past.definition_version
-    where {{ in_months_of_run('present.snapshot_month') }}
-
-),
-
 comparable as (
 
-    select
-        *,
-        max(case when is_month_before then 1 else 0 end) over (partition by snapshot_month) as n_months_before,
-        max(case when is_year_before then 1 else 0 end) over (partition by snapshot_month) as n_years_before,
-        sum(case when is_in_12m then 1 else 0 end) over (partition by snapshot_month) as n_months_in_12m
-    from years
+    {{ comparable_months('closed_months', 12) }}
 
 ),
 

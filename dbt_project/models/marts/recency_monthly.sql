@@ -8,7 +8,7 @@ with customer_months as (
 
 bands as (
 
-    {{ recency_bands() }}
+    {{ bands('recency') }}
 
 ),
 
@@ -47,8 +47,8 @@ final as (
     from days
     inner join bands
         on
-            days.days_since_last_activity >= bands.from_days
-            and days.days_since_last_activity < bands.before_days
+            days.days_since_last_activity >= bands.lower_bound
+            and days.days_since_last_activity < bands.upper_bound
     group by
         days.snapshot_month, days.as_of_date, days.source, days.status, days.registered_within_12m, days.is_new,
         bands.recency_band, bands.recency_band_rank, days.definition_version

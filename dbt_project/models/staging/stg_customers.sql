@@ -11,9 +11,10 @@ final as (
         customer_id,
         coalesce(nullif({{ lower_case(strip_blanks('source')) }}, ''), 'unknown') as source,
         nullif(upper({{ strip_blanks('country') }}), '') as country,
-        {% for column in profile_columns() if column != 'country' -%}
+        {% for column in profile_columns() if column not in ('country', 'gender') -%}
             {{ column }},
         {% endfor -%}
+        gender,
         birth_date,
         created_at,
         deleted_at,
