@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from datetime import date
 from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from examples.prepare import load_example, prepare
+from orchestration.case_study import DEMO_END
 from orchestration.demo import generate
 from orchestration.months import add_months
 from orchestration.settings import PROJECT_ROOT, parse_month
 from tests.end_to_end.closing import WAREHOUSE, close_months, recount
 from tests.end_to_end.traps import FIRST, LAST, trap_base
 
-DEMO_END = date(2026, 10, 1)
 ZONES = (
     *("Europe/Paris", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"),
     *("America/Havana", "Asia/Beirut", "Pacific/Apia", "UTC"),
@@ -42,20 +41,16 @@ def test_traps_in_every_zone_and_form(tmp_path: Path, zone: str, form: str) -> N
     _check_traps(tmp_path, zone, form)
 
 
-def _check_demo(folder: Path, profiles: int, months: int) -> None:
-    raw_dir, first = folder / "raw", add_months(DEMO_END, 1 - months)
-    generate(raw_dir, profiles=profiles, months=months, end=DEMO_END)
-    close_months(raw_dir, folder / WAREHOUSE, first, DEMO_END, {})
-    recount(folder / WAREHOUSE, raw_dir, "Europe/Paris")
-
-
 def test_demo(tmp_path: Path) -> None:
-    _check_demo(tmp_path, profiles=1_500, months=14)
+    generate(tmp_path / "raw", profiles=1_500, months=14, end=DEMO_END)
+    close_months(tmp_path / "raw", tmp_path / WAREHOUSE, add_months(DEMO_END, -13), DEMO_END, {})
+    recount(tmp_path / WAREHOUSE, tmp_path / "raw", "Europe/Paris")
 
 
 @pytest.mark.slow
-def test_full_demo(tmp_path: Path) -> None:
-    _check_demo(tmp_path, profiles=20_000, months=36)
+def test_full_demo(full_demo: tuple[Path, Path]) -> None:
+    raw_dir, warehouse = full_demo
+    recount(warehouse, raw_dir, "Europe/Paris")
 
 
 @pytest.mark.slow
