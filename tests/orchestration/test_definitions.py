@@ -68,6 +68,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "marts/cohort_conversion_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/demographics_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/retention_monthly": ("marts", {"core/int_customer_months"}),
     "marts/status_monthly": ("marts", {"core/fct_customer_months"}),
 }
 CHECKS: dict[str, set[str]] = {
@@ -117,6 +118,10 @@ CHECKS: dict[str, set[str]] = {
     },
     "marts/recency_monthly": {
         "unique_grain_recency_monthly_snapshot_month__source__status__registered_within_12m__is_new__recency_band",
+    },
+    "marts/retention_monthly": {
+        "retention_counts_the_base",
+        "unique_grain_retention_monthly_snapshot_month__source__status",
     },
     "marts/status_monthly": {
         "marts_count_the_base",
