@@ -130,9 +130,8 @@ def _show_result(settings: Settings) -> None:
         "Marts      schema marts: base_overview_monthly, flows_monthly, recency_monthly, status_monthly, fill_rate_monthly,"
     )
     log.info("           optin_rate_monthly, consent_flows_monthly, source_scorecard_monthly, acquisition_monthly,")
-    log.info(
-        "           cohort_conversion_monthly, demographics_monthly, retention_monthly (docs/marts.md says what each tells)"
-    )
+    log.info("           cohort_conversion_monthly, demographics_monthly, retention_monthly, retention_forecast_monthly")
+    log.info("           (docs/marts.md says what each tells)")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
 
 

@@ -163,10 +163,9 @@ def _create(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError as error:
-        raise RetentionError(f"{file} exists, and an export is never written over; name another file with --to.") from error
     except OSError as error:
-        raise RetentionError(f"{file} cannot be written ({error.strerror}); name another file with --to.") from error
+        reason = "exists, and an export is never written over" if file.exists() else f"cannot be written ({error.strerror})"
+        raise RetentionError(f"{file} {reason}; name another file with --to.") from error
 
 
 def _enter(settings: Settings, selection: Selection, exported_by: str, now: datetime, export: Export, report: Report) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 import getpass
 import hashlib
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
 
-from orchestration import cli, retention
 from orchestration.cli import main
 from orchestration.close import record_closed
+from orchestration.month_files import follow
 from tests.end_to_end.closing import WAREHOUSE, Rows, bring_in, close, query
 from tests.end_to_end.raw_base import RawBase, Row
 
@@ -69,7 +71,7 @@ class Base:
 
     def files(self) -> list[Path]:
         """The lists that were written."""
-        return sorted(self.folder.rglob("*.csv"))
+        return sorted([*self.folder.glob("*.csv"), *self.folder.glob("exports/*")])
 
 
 def _base(folder: Path, profiles: list[Row]) -> Base:
@@ -77,20 +79,21 @@ def _base(folder: Path, profiles: list[Row]) -> Base:
     return Base(folder)
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Base:
-    """A base with January closed: two profiles are overdue, one will be in February."""
-    made = _base(tmp_path, OVERDUE + OTHERS)
-    made.close(JANUARY)
-    return made
-
-
 @pytest.fixture(scope="module")
 def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    """The same, for exports that are refused."""
+    """A base with January closed: two profiles are overdue, one will be in February. Tests do not write to it."""
     made = _base(tmp_path_factory.mktemp("base"), OVERDUE + OTHERS)
     made.close(JANUARY)
     return made
+
+
+@pytest.fixture
+def base(unchanged: Base, tmp_path: Path) -> Base:
+    """A copy of it to write to."""
+    shutil.copytree(unchanged.folder, tmp_path, dirs_exist_ok=True)
+    with duckdb.connect(str(tmp_path / WAREHOUSE)) as connection:
+        follow(connection, tmp_path / WAREHOUSE)
+    return Base(tmp_path)
 
 
 def _listed(file: Path) -> list[list[str]]:
@@ -235,13 +238,14 @@ def test_unknown_status_is_refused(untouched: Base) -> None:
 def test_changed_rule_wants_a_close_first(untouched: Base) -> None:
     result = untouched.export(BATHTUB_VARS="{retention_months: {prospect: 12, customer: 36}}")
     assert _refusal(result) == (
-        "retention_months is now {'prospect': 12, 'customer': 36}, and the list was made with {'customer': 36, 'prospect': 36}; "
+        "retention_months is now {'prospect': 12, 'customer': 36}, and the list was made with "
+        "{'customer': 36, 'prospect': 36}; "
         "close the latest month again: make build FROM=2024-01 TO=2024-01."
     )
 
 
 def test_folder_that_cannot_be_made_is_refused(untouched: Base) -> None:
-    target = untouched.warehouse / "list.csv"
+    target = untouched.warehouse / "folder" / "list.csv"
     assert _refusal(untouched.export("--to", str(target))) == (
         f"{target} cannot be written (Not a directory); name another file with --to."
     )
@@ -257,7 +261,7 @@ def test_user_without_a_name_has_to_say_it(untouched: Base, monkeypatch: pytest.
     def nameless() -> str:
         raise OSError("no user")
 
-    monkeypatch.setattr(cli.getpass, "getuser", nameless)
+    monkeypatch.setattr(getpass, "getuser", nameless)
     assert _refusal(untouched.export()) == "The system does not say who exports; say it with --by."
 
 
@@ -271,7 +275,7 @@ def test_list_that_was_not_written_to_its_end_does_not_stay(untouched: Base, mon
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(retention.hashlib, "file_digest", full)
+    monkeypatch.setattr(hashlib, "file_digest", full)
     assert untouched.export().exit_code == 1
 
 
