@@ -126,6 +126,7 @@ class Vars(_Strict):
     active_within_days: int = Field(ge=1, le=36_500)
     activity_event_types: Words
     order_statuses_not_counted: Words
+    contract_statuses_not_counted: Words
     profile_fields: list[ProfileField] = Field(min_length=1)
     placeholders: Placeholders
     channels: dict[Identifier, Identifier] = Field(min_length=1)

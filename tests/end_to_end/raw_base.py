@@ -28,6 +28,9 @@ class RawBase:
     events: list[Row] = field(default_factory=list)
     consents: list[Row] = field(default_factory=list)
     mail_domains: list[Row] = field(default_factory=list)
+    accounts: list[Row] = field(default_factory=list)
+    contracts: list[Row] = field(default_factory=list)
+    account_contacts: list[Row] = field(default_factory=list)
 
     @property
     def tables(self) -> dict[str, list[Row]]:
@@ -37,6 +40,9 @@ class RawBase:
             "events": self.events,
             "consents": self.consents,
             "mail_domains": self.mail_domains,
+            "accounts": self.accounts,
+            "contracts": self.contracts,
+            "account_contacts": self.account_contacts,
         }
 
     @property

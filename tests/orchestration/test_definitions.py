@@ -24,6 +24,9 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "staging/stg_orders": ("staging", {"raw/orders"}),
     "staging/stg_events": ("staging", {"raw/events"}),
     "staging/stg_consents": ("staging", {"raw/consents"}),
+    "staging/stg_accounts": ("staging", {"raw/accounts"}),
+    "staging/stg_contracts": ("staging", {"raw/contracts"}),
+    "staging/stg_account_contacts": ("staging", {"raw/account_contacts"}),
     "staging/stg_mail_domains": ("staging", {"raw/mail_domains"}),
     "core/movements": ("intermediate", set()),
     "core/consent_movements": ("intermediate", set()),
@@ -59,6 +62,17 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
     "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
     "private/retention_due_profiles": ("intermediate", {"core/fct_customer_months"}),
+    "core/int_accounts": ("intermediate", {"staging/stg_accounts"}),
+    "core/int_account_orders": ("intermediate", {"staging/stg_orders", "staging/stg_customers", "core/int_accounts"}),
+    "core/int_account_contracts": ("intermediate", {"staging/stg_contracts", "staging/stg_customers", "core/int_accounts"}),
+    "core/int_account_contacts": (
+        "intermediate",
+        {"staging/stg_account_contacts", "staging/stg_customers", "core/int_accounts"},
+    ),
+    "core/int_account_coverage": (
+        "intermediate",
+        {"core/int_account_contacts", "core/fct_customer_months", "core/fct_contact_months"},
+    ),
     "marts/base_overview_monthly": ("marts", {"marts/status_monthly", "marts/optin_rate_monthly"}),
     "marts/fill_rate_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/flows_monthly": ("marts", {"core/int_customer_months", "core/movements"}),
@@ -68,6 +82,16 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "marts/acquisition_monthly": ("marts", {"marts/base_overview_monthly", "core/fct_customer_months"}),
     "marts/cohort_conversion_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/demographics_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/accounts_monthly": (
+        "marts",
+        {
+            "marts/status_monthly",
+            "core/int_accounts",
+            "core/int_account_orders",
+            "core/int_account_contracts",
+            "core/int_account_coverage",
+        },
+    ),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/retention_monthly": ("marts", {"core/int_customer_months"}),
     "marts/retention_forecast_monthly": ("marts", {"marts/retention_monthly"}),
@@ -96,6 +120,7 @@ CHECKS: dict[str, set[str]] = {
     "marts/demographics_monthly": {
         "unique_grain_demographics_monthly_snapshot_month__source__status__registered_within_12m__gender__age_band",
     },
+    "marts/accounts_monthly": {"accounts_add_up", "unique_grain_accounts_monthly_snapshot_month__account_id"},
     "marts/consent_flows_monthly": {
         "consent_flows_close",
         "consents_closing_is_the_next_opening",

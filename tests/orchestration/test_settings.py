@@ -107,6 +107,7 @@ WRONG_VARS = [
     ({"closing_grace_days": 28}, "closing_grace_days = 28", "less than or equal to 27"),
     ({"activity_event_types": "site_visit"}, "activity_event_types = 'site_visit'", "list"),
     ({"order_statuses_not_counted": "cancelled"}, "order_statuses_not_counted = 'cancelled'", "list"),
+    ({"contract_statuses_not_counted": "cancelled"}, "contract_statuses_not_counted = 'cancelled'", "list"),
     ({"profile_fields": []}, "profile_fields = []", "at least 1"),
     ({"profile_fields": [{"name": "First Name"}]}, "profile_fields.0.name = 'First Name'", "a column name of lower-case"),
     ({"profile_fields": [{"name": "a", "columns": ["x; drop"]}]}, "profile_fields.0.columns.0 = 'x; drop'", "a column name"),

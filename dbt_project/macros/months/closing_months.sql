@@ -33,5 +33,5 @@
 {%- endmacro %}
 
 {% macro add_days_to(date, days) -%}
-    {{ return((modules.datetime.datetime.strptime(date, '%Y-%m-%d') + modules.datetime.timedelta(days=days)).strftime('%Y-%m-%d')) }}
+    {{ return((modules.datetime.datetime.strptime(date, '%Y-%m-%d') + modules.datetime.timedelta(days=days)).date().isoformat()) }}
 {%- endmacro %}

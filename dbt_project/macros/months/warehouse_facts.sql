@@ -15,3 +15,11 @@
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}
+
+{# Whether a relation has rows, asked when a close compiles a model; outside a close, it may. #}
+{% macro has_rows(relation) -%}
+    {%- if execute and flags.WHICH in ('run', 'build') -%}
+        {{ return(run_query('select 1 from ' ~ relation ~ ' limit 1') | length > 0) }}
+    {%- endif -%}
+    {{ return(true) }}
+{%- endmacro %}

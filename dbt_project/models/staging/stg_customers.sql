@@ -11,10 +11,11 @@ final as (
         customer_id,
         coalesce(nullif({{ lower_case(strip_blanks('source')) }}, ''), 'unknown') as source,
         nullif(upper({{ strip_blanks('country') }}), '') as country,
-        {% for column in profile_columns() if column not in ('country', 'gender') -%}
+        {% for column in profile_columns() if column not in ('country', 'gender', 'account_id') -%}
             {{ column }},
         {% endfor -%}
         gender,
+        account_id,
         birth_date,
         created_at,
         deleted_at,

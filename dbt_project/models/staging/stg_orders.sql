@@ -11,6 +11,10 @@ final as (
         order_id,
         customer_id,
         amount,
+        quantity,
+        list_amount,
+        cost_amount,
+        nullif(upper({{ strip_blanks('currency') }}), '') as currency,
         -- An order that makes a customer.
         amount > 0
         and coalesce(
