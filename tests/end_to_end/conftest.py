@@ -1,4 +1,4 @@
-"""What several of these tests look at and none changes."""
+"""Closed bases that several modules read and none changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from orchestration.case_study import DEMO_END
 from orchestration.demo import generate
 from orchestration.months import add_months
 from tests.end_to_end.closing import WAREHOUSE, close_months
+from tests.end_to_end.traps import FIRST, LAST, trap_base
+
+TRAPS_ZONE = "Europe/Paris"
+
+
+@pytest.fixture(scope="session")
+def closed_traps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse of the base of traps, all its months closed; not to be written to."""
+    folder = tmp_path_factory.mktemp("traps")
+    raw_dir = trap_base(TRAPS_ZONE).write(folder / "raw")
+    close_months(raw_dir, folder / WAREHOUSE, FIRST, LAST, {"reporting_timezone": TRAPS_ZONE})
+    return folder / WAREHOUSE
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/movements": ("intermediate", set()),
     "core/consent_movements": ("intermediate", set()),
     "core/disposable_domains": ("intermediate", set()),
+    "core/time_spine": ("intermediate", set()),
     "private/int_coordinates_to_judge": ("intermediate", {"staging/stg_customers"}),
     "private/int_emails": ("intermediate", {"private/int_coordinates_to_judge", "core/disposable_domains"}),
     "private/int_phone_numbers": ("intermediate", {"private/int_coordinates_to_judge"}),
