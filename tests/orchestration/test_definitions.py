@@ -96,9 +96,7 @@ CHECKS: dict[str, set[str]] = {
         "unique_grain_int_transitions_snapshot_month__from_state__to_state__is_new",
     },
     "core/int_projection_months": {"unique_grain_int_projection_months_snapshot_month__past_month"},
-    "core/int_projection_moves": {
-        "unique_grain_int_projection_moves_snapshot_month__scenario__months__from_state__to_state"
-    },
+    "core/int_projection_moves": {"unique_grain_int_projection_moves_snapshot_month__scenario__months__from_state__to_state"},
     "core/int_projection_entries": {
         "projection_starts_at_the_level",
         "unique_grain_int_projection_entries_snapshot_month__scenario__months_ahead__state",

@@ -1,8 +1,11 @@
 -- Grain: month × scenario × months ahead × state: what enters the projection. 0 months ahead: the level at the close. From 1:
--- who arrives, as many in a year as in the last twelve months, spread over the months of the year as in the last years.
+-- who arrives, as over the last twelve months, by the season of the last years, and as many as come at the time of the close.
 with months as (
 
-    select * from {{ ref('int_projection_months') }}
+    select
+        *,
+        max(months_ago) over (partition by snapshot_month) as longest_ago
+    from {{ ref('int_projection_months') }}
     where {{ in_months_of_run() }}
 
 ),
@@ -40,6 +43,9 @@ arrived as (
     select
         months.snapshot_month,
         months.year_back,
+        months.is_whole_year,
+        months.months_ago,
+        months.longest_ago,
         months.months_ahead,
         transitions.to_state as state,
         transitions.is_new,
@@ -76,8 +82,32 @@ seasons as (
             months_ahead,
             cast(sum(n_profiles) as {{ type_double() }}) as n_profiles
         from arrived
+        where is_whole_year
         group by snapshot_month, is_new, months_ahead
     ) as arrived_by_month
+
+),
+
+-- The tap now to the tap a year ago. A month of the past year is raised by what has come since; the last one is as it is now.
+trends as (
+
+    select
+        snapshot_month,
+        case
+            when max(longest_ago) < 14 or sum(case when months_ago >= 12 then n_profiles else 0 end) = 0 then 1
+            else
+                least(
+                    greatest(
+                        cast(sum(case when months_ago < 3 then n_profiles else 0 end) as {{ type_double() }})
+                        / sum(case when months_ago >= 12 then n_profiles else 0 end),
+                        0.25
+                    ),
+                    4
+                )
+        end as growth_in_12m
+    from arrived
+    where is_new and (months_ago < 3 or (months_ago >= 12 and months_ago < 15))
+    group by snapshot_month
 
 ),
 
@@ -92,9 +122,16 @@ entries as (
         seasons.months_ahead,
         in_12m.state,
         in_12m.is_new,
-        in_12m.n_profiles * seasons.share as n_profiles
+        in_12m.n_profiles
+        * seasons.share
+        * case
+            when in_12m.is_new and trends.growth_in_12m is not null
+                then power(trends.growth_in_12m, cast(12 - seasons.months_ahead as {{ type_double() }}) / 12)
+            else 1
+        end as n_profiles
     from in_12m
     inner join seasons on in_12m.snapshot_month = seasons.snapshot_month and in_12m.is_new = seasons.is_new
+    left join trends on in_12m.snapshot_month = trends.snapshot_month
     where in_12m.n_profiles > 0
 
 ),

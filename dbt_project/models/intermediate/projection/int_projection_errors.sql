@@ -6,7 +6,7 @@ with months as (
         *,
         max(year_back) over (partition by snapshot_month) as n_years_before
     from {{ ref('int_projection_months') }}
-    where {{ in_months_of_run() }}
+    where {{ in_months_of_run() }} and is_whole_year
 
 ),
 

@@ -1,5 +1,5 @@
--- Grain: month × past month, of the last one, two or three years (year_back 0, 1, 2) of which all steps are known.
--- A step needs both its closes under the definition of the month: a year of twelve steps needs thirteen closed months.
+-- Grain: month × past month, up to three years back, without a gap: the months of which the step from the close before is known.
+-- A step needs both its closes under the definition of the month, and a projection twelve steps: thirteen closed months.
 with closed_months as (
 
     select distinct
@@ -36,13 +36,24 @@ steps as (
 
 ),
 
-years as (
+counted as (
 
     select
         *,
-        sum(case when is_step then 1 else 0 end) over (partition by snapshot_month order by year_back) as n_steps
+        sum(case when is_step then 1 else 0 end) over (partition by snapshot_month order by months_ago) as n_steps
     from steps
     where months_ago < 36
+
+),
+
+unbroken as (
+
+    select
+        *,
+        count(*) over (partition by snapshot_month) as n_months,
+        count(*) over (partition by snapshot_month, year_back) as n_months_of_year
+    from counted
+    where n_steps = months_ago + 1
 
 ),
 
@@ -53,11 +64,12 @@ final as (
         as_of_date,
         past_month,
         cast(year_back as {{ dbt.type_bigint() }}) as year_back,
+        n_months_of_year = 12 as is_whole_year,
         cast(months_ago as {{ dbt.type_bigint() }}) as months_ago,
         -- The same calendar month comes again so many months after the close.
         cast(12 * (year_back + 1) - months_ago as {{ dbt.type_bigint() }}) as months_ahead
-    from years
-    where n_steps = 12 * (year_back + 1)
+    from unbroken
+    where n_months >= 12
 
 )
 
