@@ -117,6 +117,14 @@ class RetentionMonths(_Strict):
     customer: int = Field(ge=1, le=1_200)
 
 
+class Projection(_Strict):
+    """The levers of the projection in percent, and the share of what may come that its interval is to hold."""
+
+    more_acquisition: int = Field(ge=0, le=1_000)
+    fewer_lapses: int = Field(ge=0, le=100)
+    interval: Literal[50, 80, 90, 95]
+
+
 class Vars(_Strict):
     """The business vars of `dbt_project.yml`, overridden by `BATHTUB_VARS`."""
 
@@ -133,6 +141,7 @@ class Vars(_Strict):
     age_bands: Annotated[list[int], AfterValidator(_increasing)]
     prospect_ages: Annotated[list[int], Field(min_length=2, max_length=2), AfterValidator(_increasing)]
     retention_months: RetentionMonths
+    projection: Projection
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
     phone_regions: Annotated[list[str], AfterValidator(_phone_regions)]

@@ -93,6 +93,23 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
             "core/int_account_coverage",
         },
     ),
+    "core/int_transitions": ("intermediate", {"core/fct_customer_months"}),
+    "core/int_projection_months": ("intermediate", {"core/int_transitions"}),
+    "core/int_projection_moves": ("intermediate", {"core/int_transitions", "core/int_projection_months"}),
+    "core/int_projection_entries": ("intermediate", {"core/int_transitions", "core/int_projection_months"}),
+    "core/int_projection_errors": (
+        "intermediate",
+        {"core/int_transitions", "core/int_projection_months", "core/int_projection_moves"},
+    ),
+    "marts/projection_monthly": (
+        "marts",
+        {
+            "core/int_projection_months",
+            "core/int_projection_moves",
+            "core/int_projection_entries",
+            "core/int_projection_errors",
+        },
+    ),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/retention_monthly": ("marts", {"core/int_customer_months"}),
     "marts/retention_forecast_monthly": ("marts", {"marts/retention_monthly"}),
@@ -102,6 +119,17 @@ CHECKS: dict[str, set[str]] = {
     "staging/stg_customers": {"raw_rows_reconcile"},
     "core/int_customer_months": {"unique_grain_int_customer_months_snapshot_month__customer_id"},
     "core/int_contact_months": {"unique_grain_int_contact_months_snapshot_month__customer_id"},
+    "core/int_transitions": {
+        "transitions_agree_with_flows",
+        "unique_grain_int_transitions_snapshot_month__from_state__to_state__is_new",
+    },
+    "core/int_projection_months": {"unique_grain_int_projection_months_snapshot_month__past_month"},
+    "core/int_projection_moves": {"unique_grain_int_projection_moves_snapshot_month__scenario__months__from_state__to_state"},
+    "core/int_projection_entries": {
+        "projection_starts_at_the_level",
+        "unique_grain_int_projection_entries_snapshot_month__scenario__months_ahead__state",
+    },
+    "core/int_projection_errors": {"unique_grain_int_projection_errors_snapshot_month__status"},
     "core/int_source_quality": {"unique_grain_int_source_quality_snapshot_month__source"},
     "private/int_judged_coordinates": {
         "not_null_int_judged_coordinates_customer_id",
@@ -143,6 +171,10 @@ CHECKS: dict[str, set[str]] = {
         "parts_stay_within_the_whole",
         "waterfall_adds_up",
         "unique_grain_optin_rate_monthly_snapshot_month__source__status__registered_within_12m__channel",
+    },
+    "marts/projection_monthly": {
+        "projection_stands_in_order",
+        "unique_grain_projection_monthly_snapshot_month__target_month__scenario__status",
     },
     "marts/recency_monthly": {
         "unique_grain_recency_monthly_snapshot_month__source__status__registered_within_12m__is_new__recency_band",

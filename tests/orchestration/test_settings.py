@@ -101,6 +101,16 @@ WRONG_VARS = [
     ({"recency_bands": []}, "recency_bands = []", "whole numbers of days"),
     ({"recency_bands": [30, 30]}, "recency_bands = [30, 30]", "larger than the one before"),
     ({"recency_bands": [-1, 30]}, "recency_bands = [-1, 30]", "whole numbers from 0"),
+    (
+        {"projection": {"more_acquisition": 10, "fewer_lapses": 101, "interval": 80}},
+        "projection.fewer_lapses = 101",
+        "less than or equal to 100",
+    ),
+    (
+        {"projection": {"more_acquisition": 10, "fewer_lapses": 10, "interval": 85}},
+        "projection.interval = 85",
+        "50, 80, 90 or 95",
+    ),
     ({"active_within_days": 0}, "active_within_days = 0", "greater than or equal to 1"),
     ({"active_within_days": "soon"}, "active_within_days = 'soon'", "integer"),
     ({"closing_grace_days": -1}, "closing_grace_days = -1", "greater than or equal to 0"),

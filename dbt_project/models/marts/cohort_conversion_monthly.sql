@@ -15,11 +15,7 @@ final as (
         snapshot_month,
         as_of_date,
         cohort_month,
-        cast(
-            (extract(year from snapshot_month) - extract(year from cohort_month)) * 12
-            + extract(month from snapshot_month) - extract(month from cohort_month)
-            as {{ dbt.type_bigint() }}
-        ) as months_since_registration,
+        cast({{ months_between('cohort_month', 'snapshot_month') }} as {{ dbt.type_bigint() }}) as months_since_registration,
         source,
         count(*) as n_registered,
         count(case when status = 'customer' then 1 end) as n_customers,
