@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 
 import click
 
+from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
 from orchestration.dbt import DbtError, duration
 from orchestration.demo import DemoError, generate
@@ -19,13 +20,23 @@ from orchestration.ingest import IngestError
 from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
-from orchestration.settings import PROJECT_ROOT, ConfigurationError, Settings, load_settings
+from orchestration.settings import LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
 
 log = logging.getLogger("bathtub")
 
 DEMO_RAW_DIR = PROJECT_ROOT / "data" / "raw"
 DEMO_SEED = 7
+REFUSALS = (
+    ConfigurationError,
+    IngestError,
+    CloseError,
+    WarehouseError,
+    DbtError,
+    DemoError,
+    MailServersError,
+    ChallengesError,
+)
 
 
 class Commands(click.Group):
@@ -35,7 +46,7 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (ConfigurationError, IngestError, CloseError, WarehouseError, DbtError, DemoError, MailServersError) as error:
+        except REFUSALS as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -115,7 +126,10 @@ def _show_result(settings: Settings) -> None:
         "Marts      schema marts: base_overview_monthly, flows_monthly, recency_monthly, status_monthly, fill_rate_monthly,"
     )
     log.info("           optin_rate_monthly, consent_flows_monthly, source_scorecard_monthly, acquisition_monthly,")
-    log.info("           cohort_conversion_monthly, demographics_monthly (docs/marts.md says what each tells)")
+    log.info(
+        "           cohort_conversion_monthly, demographics_monthly, challenges_monthly (docs/marts.md says what each tells)"
+    )
+    log.info("Challenges make challenges: what the base hides, in sentences")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
 
 
@@ -166,6 +180,20 @@ def mail_servers(max_age_days: int, timeout_seconds: int) -> None:
     if found.untold:
         log.info("%s gave no answer and stay as they are.", f"{found.untold:,}")
     log.info("Written to %s; the next close counts it: make build", found.file)
+
+
+@main.command()
+@click.option("--month", type=Month(), help="A closed month; by default the latest.")
+@click.option("--language", type=click.Choice(LANGUAGES), help="Language of the sentences; by default the var report_language.")
+def challenges(month: date | None, language: str | None) -> None:
+    """Tell what the base hides: the findings of a closed month, the most severe first, each with what to do."""
+    # The words' library takes a while to import; the other commands do without it.
+    from orchestration.challenges.sentences import report
+
+    settings = load_settings()
+    told, findings = findings_of(engine_of(settings), month)
+    for line in report(told, findings, language or settings.vars.report_language):
+        log.info("%s", line)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
