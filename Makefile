@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -31,6 +31,9 @@ build: $(VENV)/.base ## Close the months that are not closed yet (FROM=2024-01 T
 
 dev: $(VENV)/.base ## Open the orchestrator's web page on this machine
 	@$(RUN) orchestration dev
+
+challenges: $(VENV)/.base ## Tell what the base hides, the latest closed month (CHALLENGE_ARGS="--month 2026-10 --language en")
+	@$(RUN) orchestration challenges $(CHALLENGE_ARGS)
 
 mail-servers: $(VENV)/.base ## Ask name servers which e-mail domains of the base accept mail (MAIL_ARGS="--max-age-days 30")
 	@$(RUN) orchestration mail-servers $(MAIL_ARGS)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
 from orchestration.dbt import DbtError, duration
 from orchestration.demo import DemoError, generate
@@ -22,7 +23,7 @@ from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
 from orchestration.retention import RetentionError, Selection, export_overdue
-from orchestration.settings import PROJECT_ROOT, ConfigurationError, Settings, load_settings
+from orchestration.settings import LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
 
 log = logging.getLogger("bathtub")
@@ -40,6 +41,7 @@ FAULTS_OF_USE = (
     DemoError,
     MailServersError,
     RetentionError,
+    ChallengesError,
 )
 
 
@@ -126,12 +128,8 @@ def _show_result(settings: Settings) -> None:
     )
     log.info("")
     log.info("Warehouse  %s", engine.place)
-    log.info(
-        "Marts      schema marts: base_overview_monthly, flows_monthly, recency_monthly, status_monthly, fill_rate_monthly,"
-    )
-    log.info("           optin_rate_monthly, consent_flows_monthly, source_scorecard_monthly, acquisition_monthly,")
-    log.info("           cohort_conversion_monthly, demographics_monthly, retention_monthly, retention_forecast_monthly")
-    log.info("           (docs/marts.md says what each tells)")
+    log.info("Marts      schema marts (docs/marts.md says what each tells)")
+    log.info("Challenges make challenges: what the base hides, in sentences")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
 
 
@@ -216,6 +214,20 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError) as error:
         raise RetentionError("The system does not say who exports; say it with --by.") from error
+
+
+@main.command()
+@click.option("--month", type=Month(), help="A closed month; by default the latest.")
+@click.option("--language", type=click.Choice(LANGUAGES), help="Language of the sentences; by default the var report_language.")
+def challenges(month: date | None, language: str | None) -> None:
+    """Tell what the base hides: the findings of a closed month, the most severe first, each with what to do."""
+    # The words' library takes a while to import; the other commands do without it.
+    from orchestration.challenges.sentences import report
+
+    settings = load_settings()
+    told, findings = findings_of(engine_of(settings), month)
+    for line in report(told, findings, language or settings.vars.report_language):
+        log.info("%s", line)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -23,6 +23,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
 TARGETS = ("duckdb", "spark")
+LANGUAGES = ("fr", "en")
 
 
 class ConfigurationError(Exception):
@@ -125,6 +126,56 @@ class Projection(_Strict):
     interval: Literal[50, 80, 90, 95]
 
 
+class Levels(_Strict):
+    """Where a rule begins to say something, at which severity."""
+
+    info: float = Field(gt=0, allow_inf_nan=False)
+    warning: float = Field(gt=0, allow_inf_nan=False)
+    critical: float = Field(gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _rise(self) -> Levels:
+        if not self.info <= self.warning <= self.critical:
+            raise ValueError("allowed: levels that rise from info over warning to critical")
+        return self
+
+
+class ShareLevels(Levels):
+    """Levels of a share or of a fall, between 0 and 1."""
+
+    info: float = Field(gt=0, lt=1)
+    warning: float = Field(gt=0, lt=1)
+    critical: float = Field(gt=0, lt=1)
+
+
+class ChallengeLevels(_Strict):
+    """The levels of each rule of the rule book."""
+
+    acquisition_below_mean: ShareLevels
+    month_weak_against_last_year: ShareLevels
+    filling_with_inactive: ShareLevels
+    base_draining: ShareLevels
+    prospects_among_new: ShareLevels
+    field_missing: ShareLevels
+    optin_cliff: ShareLevels
+    spoiling_source: Levels
+    channel_not_contactable: ShareLevels
+    concentration: ShareLevels
+
+
+class Challenges(_Strict):
+    """The rule book of `challenges_monthly`: what it takes to be a finding."""
+
+    min_profiles: int = Field(ge=1)
+    min_confidence: float = Field(ge=0, lt=1)
+    acquisition_scatter: float = Field(ge=0, lt=1)
+    months_running: int = Field(ge=1, le=12)
+    more_fields: list[Identifier]
+    field_worse_by: float = Field(ge=0, lt=1)
+    defects_together: float = Field(ge=1, le=100)
+    levels: ChallengeLevels
+
+
 class Vars(_Strict):
     """The business vars of `dbt_project.yml`, overridden by `BATHTUB_VARS`."""
 
@@ -144,6 +195,8 @@ class Vars(_Strict):
     projection: Projection
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
+    challenges: Challenges
+    report_language: Literal["fr", "en"]
     phone_regions: Annotated[list[str], AfterValidator(_phone_regions)]
     closing_grace_days: int = Field(ge=0, le=27)
     history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
@@ -155,6 +208,8 @@ class Vars(_Strict):
             raise ValueError(f"profile_fields names {', '.join(sorted(doubled))} twice")
         if unknown := sorted(set(self.channels.values()) - set(names)):
             raise ValueError(f"channels refers to {', '.join(unknown)}, which profile_fields does not list")
+        if unknown := sorted(set(self.challenges.more_fields) - set(names)):
+            raise ValueError(f"challenges.more_fields refers to {', '.join(unknown)}, which profile_fields does not list")
         if "any" in self.channels:
             raise ValueError("channels must not name a channel `any`: it stands for all of them")
         return self

@@ -110,6 +110,18 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
             "core/int_projection_errors",
         },
     ),
+    # Its rules are parts of its query.
+    "marts/challenges_monthly": (
+        "marts",
+        {
+            "marts/base_overview_monthly",
+            "marts/acquisition_monthly",
+            "marts/status_monthly",
+            "marts/fill_rate_monthly",
+            "marts/optin_rate_monthly",
+            "marts/source_scorecard_monthly",
+        },
+    ),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/retention_monthly": ("marts", {"core/int_customer_months"}),
     "marts/retention_forecast_monthly": ("marts", {"marts/retention_monthly"}),
@@ -146,6 +158,7 @@ CHECKS: dict[str, set[str]] = {
         "cohorts_and_acquisition_count_the_base",
         "unique_grain_cohort_conversion_monthly_snapshot_month__cohort_month__source",
     },
+    "marts/challenges_monthly": {"unique_grain_challenges_monthly_snapshot_month__challenge_code__source"},
     "marts/demographics_monthly": {
         "unique_grain_demographics_monthly_snapshot_month__source__status__registered_within_12m__gender__age_band",
     },

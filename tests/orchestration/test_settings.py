@@ -91,6 +91,15 @@ def test_a_mapping_that_is_no_yaml_is_refused_in_one_sentence(name: str) -> None
     assert "\n" not in message
 
 
+CHALLENGES = load_settings({}).vars.challenges.model_dump()
+FALLING = {"info": 0.3, "warning": 0.2, "critical": 0.4}
+TOO_HIGH = {"info": 1.5, "warning": 2, "critical": 3}
+
+
+def _with_levels(**levels: dict[str, float]) -> dict[str, object]:
+    return {**CHALLENGES, "levels": {**CHALLENGES["levels"], **levels}}
+
+
 WRONG_VARS = [
     ({"reporting_timezone": "Europe/Pariss"}, "reporting_timezone = 'Europe/Pariss'", "an IANA time zone"),
     ({"reporting_timezone": "../etc/passwd"}, "reporting_timezone = '../etc/passwd'", "an IANA time zone"),
@@ -133,6 +142,17 @@ WRONG_VARS = [
     ({"phone_regions": ["FR", "fr"]}, "phone_regions = ['FR', 'fr']", "ISO 3166-1 alpha-2 codes"),
     ({"phone_regions": ["FR", "UK"]}, "phone_regions = ['FR', 'UK']", "ISO 3166-1 alpha-2 codes"),
     ({"phone_regions": ["FR", "FR"]}, "phone_regions = ['FR', 'FR']", "each once"),
+    ({"report_language": "de"}, "report_language = 'de'", "'fr' or 'en'"),
+    ({"challenges": {**CHALLENGES, "min_confidence": 1}}, "challenges.min_confidence = 1", "less than 1"),
+    ({"challenges": {**CHALLENGES, "months_running": 0}}, "challenges.months_running = 0", "greater than or equal to 1"),
+    (
+        {"challenges": {**CHALLENGES, "more_fields": ["shoe_size"]}},
+        "challenges.more_fields refers to shoe_size",
+        "does not list",
+    ),
+    ({"challenges": _with_levels(optin_cliff=FALLING)}, "challenges.levels.optin_cliff", "rise from info over warning"),
+    ({"challenges": _with_levels(concentration=TOO_HIGH)}, "challenges.levels.concentration.info = 1.5", "less than 1"),
+    ({"challenges": {"min_profiles": 10}}, "challenges.min_confidence", "required"),
     ({"history_loaded_until": "yesterday"}, "history_loaded_until = 'yesterday'", "valid datetime"),
     ({"recency_band": [30]}, "there is no var 'recency_band'", "the vars are first_month, reporting_timezone"),
 ]

@@ -1,0 +1,1 @@
+"""The findings of `marts.challenges_monthly` as sentences, in French and English."""
