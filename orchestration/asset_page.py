@@ -84,6 +84,9 @@ class AssetPage:
         parents = [
             self._manifest["nodes"].get(name) or self._manifest["sources"].get(name) for name in node["depends_on"]["nodes"]
         ]
+        # A part of a query (an ephemeral model) is no relation: what it reads is hidden in it.
+        if any(parent["config"].get("materialized") == "ephemeral" for parent in parents):
+            return {}
         return {**_typed(node, held), "parents": {parent["relation_name"]: _typed(parent, held) for parent in parents}}
 
     def _described(self, event: Output[None], node: Node, held: Held, lineage: ColumnLineage) -> Output[None]:
