@@ -32,12 +32,13 @@ orders as (
 dated as (
 
     select
-        customer_id,
-        amount,
-        {{ local_date('ordered_at') }} as ordered_date,
-        {{ late_date('loaded_at') }} as late_date
+        customers.account_id,
+        orders.amount,
+        {{ local_date('orders.ordered_at') }} as ordered_date,
+        {{ late_date('orders.loaded_at') }} as late_date
     from orders
-    where is_counted
+    inner join customers on orders.customer_id = customers.customer_id
+    where orders.is_counted
 
 ),
 
@@ -49,10 +50,9 @@ ordered as (
         count(*) as n_orders,
         sum(dated.amount) as paid_amount
     from accounts
-    inner join customers on accounts.account_id = customers.account_id
     inner join dated
         on
-            customers.customer_id = dated.customer_id
+            accounts.account_id = dated.account_id
             and accounts.snapshot_month = {{ month_start(known_date('dated.ordered_date', 'dated.late_date')) }}
     group by accounts.snapshot_month, accounts.account_id
 

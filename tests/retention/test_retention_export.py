@@ -148,6 +148,12 @@ def test_file_holds_the_overdue_profiles_and_its_owner_alone_can_read_it(base: B
     assert stat.S_IMODE(base.default_file.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("option", "value"), [("--status", "customer"), ("--source", "till")])
+def test_filters_hold(base: Base, option: str, value: str) -> None:
+    assert base.export(option, value).exit_code == 0
+    assert [row[0] for row in _listed(base.default_file)] == ["old-till"]
+
+
 def test_account_says_who_exported_how_many_when_and_under_which_rule(base: Base) -> None:
     before = datetime.now(UTC).replace(tzinfo=None)
     target = base.folder / "list's.csv"

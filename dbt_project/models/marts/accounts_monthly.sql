@@ -33,7 +33,8 @@ contracts as (
 covered as (
 
     select * from {{ ref('int_account_coverage') }}
-    where {{ in_months_of_run() }}
+    -- Without accounts, nobody's state is read.
+    where {{ in_months_of_run() if has_rows(ref('int_accounts')) else 'false' }}
 
 ),
 
