@@ -52,10 +52,24 @@ class Profile:
     """A profile with the days it was created, known to be there, and known to be gone."""
 
     source: str
+    gender: str | None
+    birth_date: date | None
     created: date
     arrived: date
     left: date | None
     seen: tuple[_Seen, ...]
+
+
+@dataclass(frozen=True)
+class Close:
+    """A profile that is in the base at the close of a month."""
+
+    month: date
+    as_of: date
+    profile: Profile
+    state: State
+    is_new: bool
+    is_opted_in: bool
 
 
 class Oracle:
@@ -111,6 +125,8 @@ class Oracle:
         deleted_at = latest.get("deleted_at")
         return Profile(
             source=_word(latest["source"]) or "unknown",
+            gender=latest.get("gender"),
+            birth_date=latest.get("birth_date"),
             created=created,
             arrived=self._known(created, _earliest([row["loaded_at"] for row in versions])),
             left=self._known(self._day(deleted_at), _earliest(deletions)) if deleted_at else None,
@@ -120,17 +136,29 @@ class Oracle:
     def figures(self) -> dict[str, Figures]:
         """Count `recency`, `status`, `optin` and `flows` over the months of the shape."""
         found: dict[str, Figures] = {name: Counter() for name in ("recency", "status", "optin", "flows")}
+        for profile, month, before, now, is_new in self._months():
+            if now is not None:
+                self._count_level(found, profile, month, now, before, is_new)
+            for key in self._flows(profile, month, before, now, is_new):
+                found["flows"][key] += 1
+        return found
+
+    def closes(self) -> Iterator[Close]:
+        """Tell of each profile that is in the base at the close of a month, month by month."""
+        for profile, month, _, now, is_new in self._months():
+            if now is not None:
+                end = add_months(month, 1)
+                is_opted_in = any(self._is_opted_in(profile, channel, end) for channel in CHANNELS)
+                yield Close(month, end - timedelta(days=1), profile, now, is_new, is_opted_in)
+
+    def _months(self) -> Iterator[tuple[Profile, date, State | None, State | None, bool]]:
+        """Each profile and month of the shape: its state at the close before, at this one, and whether it is new."""
         for profile in self.profiles:
             before: State | None = None
             for month in months_between(self.shape.first, self.shape.last):
                 now = self._state(profile, add_months(month, 1))
-                is_new = before is None and profile.created >= month
-                if now is not None:
-                    self._count_level(found, profile, month, now, before, is_new)
-                for key in self._flows(profile, month, before, now, is_new):
-                    found["flows"][key] += 1
+                yield profile, month, before, now, before is None and profile.created >= month
                 before = now
-        return found
 
     def _state(self, profile: Profile, end: date) -> State | None:
         is_there = profile.created < end and profile.arrived < end and (profile.left is None or profile.left >= end)

@@ -16,6 +16,7 @@ EVENT_TYPES = ("site_visit", " Store_Visit", "campaign_click", "support_request"
 CHANNELS = ("email", "sms", "Phone ", "post", "fax")
 CONSENTS = ("opt_in", "OPT_IN ", "opt_out")
 FIELDS = ("first_name", "email", "phone", "city", "postal_code", "address_line")
+GENDERS = ("F", "m ", "\u00a0x", "M", "Mr", "female", "", "n/a", None)
 VALUES = ("Ann", " n/a ", "", None, "x", "NONE", "\u00a0")
 
 
@@ -84,12 +85,21 @@ class _Maker:
             "loaded_at": self._loaded(created_at),
             "source": self.rng.choice(SOURCES),
             **{name: self.rng.choice(VALUES) for name in FIELDS},
-            "birth_date": self.rng.choice((date(1980, 2, 29), date(1900, 1, 1), date(2024, 2, 29), None)),
+            "gender": self.rng.choice(GENDERS),
+            "birth_date": self._birth_date(),
         }
         self.base.customers.append(profile)
         if self.rng.random() < 0.3:
             self._deletion(profile)
         self._traces(customer_id, created_at)
+
+    def _birth_date(self) -> date | None:
+        """On a leap day, a placeholder, none, or around the month end at which an age turns."""
+        month = add_months(
+            self.shape.first, self.rng.randint(-1, self.shape.n_months) - 12 * self.rng.choice((0, 17, 18, 65, 120, 121))
+        )
+        edge = month + timedelta(days=self.rng.choice((-1, -1, 0)))
+        return self.rng.choice((edge, edge, edge, date(1980, 2, 29), date(1900, 1, 1), date(2024, 2, 29), None))
 
     def _deletion(self, profile: Row) -> None:
         """At once with the profile, or in a later version of it; sometimes before the creation."""

@@ -21,6 +21,7 @@ BIRTH_DATES = (
     date(1903, 2, 28), date(1903, 3, 1), date(1903, 6, 30), date(2024, 2, 29), date(2024, 3, 1), date(2000, 2, 29),
     date(1850, 5, 5),
 )  # fmt: skip
+GENDERS = ("F", "f", " M ", "m", f"{NBSP}X", "x", "Mr", "Female", "FM", "F.", "", "  ", "N/A", None)
 SOURCES = (
     "Web", " web ", f"{NBSP}WEB{NBSP}", "", "  ", None, "unknown", "N/A", "Café ☕", "L'Échoppe", 'the "shop"', "ß",
     "any", "a,b;c", "true", "0017", "\u2003till\u2003",
@@ -190,6 +191,8 @@ class _Traps:
             self.customer(f"address-{number}", created, email=address)
         for number, birth_date in enumerate(BIRTH_DATES):
             self.customer(f"birth-{number}", created, birth_date=birth_date, first_name="Zoë", last_name=NAME)
+        for number, gender in enumerate(GENDERS):
+            self.customer(f"gender-{number}", created, gender=gender)
         for month in months_between(FIRST, LAST):
             # 120 and 121 years old at a month's end, and born on the day after it.
             for number, day in enumerate((-1, 0, 1)):
