@@ -16,8 +16,8 @@ Row = tuple[str, str, int, int, float, float, float, float, float]
 def backtest(warehouse: Path, last: date) -> list[Row]:
     """Compare the projections of a closed warehouse with the levels closed later, up to the month `last`.
 
-    A row for each scope, status and number of months ahead: how many projections, then in percent the mean absolute error of the
-    projection, its mean error, the mean absolute errors of the last value and of the last value with the mean growth of twelve
+    A row for each scope, status and number of months ahead: how many projections, then in percent the mean absolute error of
+    the projection, its mean error, those of the last value and of the last value with the mean growth of twelve
     months, and how often the interval held.
 
     Raises:
