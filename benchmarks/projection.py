@@ -9,15 +9,16 @@ import click
 import duckdb
 
 QUERY = Path(__file__).with_name("projection_backtest.sql")
-HEADINGS = ("Level", "Status", "Months ahead", "Projections", "Projection", "Last value", "Last growth", "Within")
-Row = tuple[str, str, int, int, float, float, float, float]
+HEADINGS = ("Level", "Status", "Months ahead", "Projections", "Projection", "Too high", "Last value", "Last growth", "Within")
+Row = tuple[str, str, int, int, float, float, float, float, float]
 
 
 def backtest(warehouse: Path, last: date) -> list[Row]:
     """Compare the projections of a closed warehouse with the levels closed later, up to the month `last`.
 
-    A row for each scope, status and number of months ahead: how many projections, then in percent the mean absolute errors of the
-    projection, of the last value and of the last value with the mean growth of twelve months, and how often the interval held.
+    A row for each scope, status and number of months ahead: how many projections, then in percent the mean absolute error of
+    the projection, its mean error, those of the last value and of the last value with the mean growth of twelve
+    months, and how often the interval held.
 
     Raises:
         duckdb.Error: the file is no warehouse of this project.

@@ -89,6 +89,7 @@ select
     months_ahead,
     count(*) as n,
     100 * avg(abs(level - came) / came) as projection,
+    100 * avg((level - came) / came) as too_high,
     100 * avg(abs(last_value - came) / came) as last_value,
     100 * avg(abs(last_growth - came) / came) as last_growth,
     100 * avg(case when came >= low and came <= high then 1 else 0 end) as within

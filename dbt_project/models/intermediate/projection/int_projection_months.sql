@@ -1,4 +1,4 @@
--- Grain: month × past month, up to three years back, without a gap: the months of which the step from the close before is known.
+-- Grain: month × past month, up to three years back and without a gap: the months whose step from the close before is known.
 -- A step needs both its closes under the definition of the month, and a projection twelve steps: thirteen closed months.
 with closed_months as (
 

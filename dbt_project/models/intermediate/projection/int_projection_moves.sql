@@ -30,12 +30,25 @@ counted as (
         transitions.to_state,
         transitions.to_status,
         transitions.to_is_active,
+        transitions.to_months_inactive,
         cast(sum(transitions.n_profiles) as {{ type_double() }}) as n_profiles
     from months
     inner join transitions on months.past_month = transitions.snapshot_month
     group by
         months.snapshot_month, transitions.from_state, transitions.from_status, transitions.from_is_active,
-        transitions.to_state, transitions.to_status, transitions.to_is_active
+        transitions.to_state, transitions.to_status, transitions.to_is_active, transitions.to_months_inactive
+
+),
+
+judged as (
+
+    select
+        *,
+        coalesce(from_is_active and not to_is_active, false) as is_lapse,
+        -- Who is kept from lapsing did something in the month.
+        coalesce(from_is_active and to_is_active and to_months_inactive = 0, false) as is_kept
+    from counted
+    where from_state is not null
 
 ),
 
@@ -44,9 +57,9 @@ rates as (
     select
         *,
         n_profiles / sum(n_profiles) over (partition by snapshot_month, from_state) as rate,
-        coalesce(from_is_active and not to_is_active, false) as is_lapse
-    from counted
-    where from_state is not null
+        sum(case when is_lapse then n_profiles else 0 end) over (partition by snapshot_month, from_state) as n_lapsed,
+        sum(case when is_kept then n_profiles else 0 end) over (partition by snapshot_month, from_state) as n_kept
+    from judged
 
 ),
 
@@ -84,6 +97,7 @@ states as (
 
 ),
 
+-- Who is kept from lapsing goes where those of the same state went who did something.
 moves as (
 
     select
@@ -94,14 +108,19 @@ moves as (
         rates.to_state,
         rates.to_status,
         rates.to_is_active,
-        rates.rate * case when rates.is_lapse then scenarios.lapse_factor else 1 end as rate
+        rates.rate
+        * case
+            when rates.is_lapse then scenarios.lapse_factor
+            when rates.is_kept then 1 + (1 - scenarios.lapse_factor) * rates.n_lapsed / rates.n_kept
+            else 1
+        end as rate
     from rates
     cross join scenarios
     where rates.to_state is not null
 
     union all
 
-    -- Who is kept from lapsing is as active as the month before.
+    -- Where nobody did, who is kept is as active as before.
     select
         rates.snapshot_month,
         scenarios.scenario,
@@ -113,7 +132,7 @@ moves as (
         rates.rate * (1 - scenarios.lapse_factor) as rate
     from rates
     cross join scenarios
-    where rates.is_lapse and scenarios.lapse_factor < 1
+    where rates.is_lapse and rates.n_kept = 0 and scenarios.lapse_factor < 1
 
     union all
 

@@ -81,6 +81,7 @@ final as (
             {{ side }}_status,
             {{ side }}_is_active,
         {% endfor -%}
+        cast(to_months_inactive as {{ dbt.type_bigint() }}) as to_months_inactive,
         is_new,
         n_profiles,
         {{ definition_version() }} as definition_version
