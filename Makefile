@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges mail-servers example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -37,6 +37,9 @@ challenges: $(VENV)/.base ## Tell what the base hides, the latest closed month (
 
 mail-servers: $(VENV)/.base ## Ask name servers which e-mail domains of the base accept mail (MAIL_ARGS="--max-age-days 30")
 	@$(RUN) orchestration mail-servers $(MAIL_ARGS)
+
+retention-export: $(VENV)/.base ## Write the profiles overdue for deletion to a file (RETENTION_ARGS="--source web --status prospect")
+	@$(RUN) orchestration retention-export $(RETENTION_ARGS)
 
 example: $(VENV)/.base ## Run an example on real data: NAME=online_retail DATA=folder
 	@if [ -z '$(NAME)' ] || [ -z '$(DATA)' ]; then \
@@ -116,7 +119,7 @@ clean-data: ## Delete warehouse, runs, demo and examples in data/; keeps data/ra
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 
 # ---- the Python environment -----------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import logging
 import os
 import sys
 import time
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import click
 
@@ -20,6 +22,7 @@ from orchestration.ingest import IngestError
 from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
+from orchestration.retention import RetentionError, Selection, export_overdue
 from orchestration.settings import LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
 
@@ -27,7 +30,8 @@ log = logging.getLogger("bathtub")
 
 DEMO_RAW_DIR = PROJECT_ROOT / "data" / "raw"
 DEMO_SEED = 7
-REFUSALS = (
+# What a user can mend.
+FAULTS_OF_USE = (
     ConfigurationError,
     IngestError,
     CloseError,
@@ -35,6 +39,7 @@ REFUSALS = (
     DbtError,
     DemoError,
     MailServersError,
+    RetentionError,
     ChallengesError,
 )
 
@@ -46,7 +51,7 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except REFUSALS as error:
+        except FAULTS_OF_USE as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -126,9 +131,8 @@ def _show_result(settings: Settings) -> None:
         "Marts      schema marts: base_overview_monthly, flows_monthly, recency_monthly, status_monthly, fill_rate_monthly,"
     )
     log.info("           optin_rate_monthly, consent_flows_monthly, source_scorecard_monthly, acquisition_monthly,")
-    log.info(
-        "           cohort_conversion_monthly, demographics_monthly, challenges_monthly (docs/marts.md says what each tells)"
-    )
+    log.info("           cohort_conversion_monthly, demographics_monthly, retention_monthly, retention_forecast_monthly,")
+    log.info("           challenges_monthly (docs/marts.md says what each tells)")
     log.info("Challenges make challenges: what the base hides, in sentences")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
 
@@ -194,6 +198,40 @@ def challenges(month: date | None, language: str | None) -> None:
     told, findings = findings_of(engine_of(settings), month)
     for line in report(told, findings, language or settings.vars.report_language):
         log.info("%s", line)
+
+
+@main.command()
+@click.option("--source", help="Only profiles of this source.")
+@click.option("--status", type=click.Choice(["customer", "prospect"]), help="Only profiles of this status.")
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path),
+    help="File to write; by default exports/retention-<date>.csv beside the warehouse.",
+)
+@click.option("--by", "exported_by", help="Who exports, for the account; by default the name of the system's user.")
+def retention_export(source: str | None, status: str | None, file: Path | None, exported_by: str | None) -> None:
+    """Write the profiles overdue for deletion to a CSV file, and enter the export in ops.retention_exports."""
+    settings = load_settings()
+    selection = Selection(source.strip().lower() if source else None, status)
+    who = exported_by or _user()
+    export = export_overdue(settings, selection, who, datetime.now(UTC).replace(tzinfo=None), file, log.info)
+    if export is None:
+        log.info("Nobody%s was overdue at the latest close; nothing was written.", selection)
+        return
+    log.info("%s profiles%s were overdue on %s.", f"{export.n_profiles:,}", selection, export.as_of_date)
+    log.info("Rule       %s", export.rule)
+    log.info("File       %s", export.file)
+    log.info("SHA-256    %s", export.sha256)
+    log.info("Account    ops.retention_exports, as exported by %s", who)
+    log.info("Delete these profiles in the source; the next close shows them as deleted.")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise RetentionError("The system does not say who exports; say it with --by.") from error
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

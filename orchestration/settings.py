@@ -152,6 +152,7 @@ class ChallengeLevels(_Strict):
     optin_cliff: ShareLevels
     spoiling_source: Levels
     channel_not_contactable: ShareLevels
+    retention_overdue: ShareLevels
     concentration: ShareLevels
 
 

@@ -31,6 +31,7 @@ COLUMNS = [
     *(f"new_without_{name}" for name in FIELDS),
     *(f"old_without_{name}" for name in FIELDS),
     *(f"cannot_{channel}" for channel in CHANNELS),
+    "n_overdue",
 ]
 # New profiles vary by as much besides chance, as the var `acquisition_scatter` says.
 SCATTER = 0.08
@@ -106,6 +107,7 @@ class Rates:
     defects: float
     missing: dict[str, float]
     not_contactable: dict[str, float]
+    overdue: float
 
 
 def simulate(folder: Path, seed: int, bases: int, plant: Plant | None = None, profiles: int | None = None) -> Path:
@@ -113,24 +115,7 @@ def simulate(folder: Path, seed: int, bases: int, plant: Plant | None = None, pr
     file = folder / "simulated.csv"
     with file.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened)
-        writer.writerow(
-            [
-                "base",
-                "month",
-                "snapshot_month",
-                "source",
-                "n_profiles",
-                "n_new",
-                "n_active",
-                "n_optin",
-                "n_new_12m",
-                "n_prospects_12m",
-            ]
-            + ["n_defects"]
-            + [f"new_without_{name}" for name in FIELDS]
-            + [f"old_without_{name}" for name in FIELDS]
-            + [f"cannot_{channel}" for channel in CHANNELS]
-        )
+        writer.writerow(COLUMNS)
         for base in range(bases):
             writer.writerows(_base(Random(f"{seed} {base}"), base, plant or Plant(), profiles))
     return file
@@ -145,6 +130,7 @@ def _base(random: Random, base: int, plant: Plant, profiles: int | None) -> Iter
     missing = {name: random.uniform(0.02, 0.7) for name in FIELDS}
     defects = random.uniform(0.02, 0.3)
     cannot = {channel: random.uniform(0.3, 0.78) for channel in CHANNELS}
+    overdue = random.uniform(0, 0.015)
     stocks, rates = {}, {}
     for source, weight in zip(SOURCES, weights, strict=True):
         n = round(size * weight / sum(weights))
@@ -158,6 +144,7 @@ def _base(random: Random, base: int, plant: Plant, profiles: int | None) -> Iter
             defects=defects * random.uniform(0.75, 1.25),
             missing={name: min(share * random.uniform(0.8, 1.2), 0.95) for name, share in missing.items()},
             not_contactable=cannot,
+            overdue=overdue,
         )
         stocks[source] = _opening(random, n, rates[source])
     for month in range(-12, MONTHS):
@@ -199,6 +186,7 @@ def _month(random: Random, stock: Stock, rates: Rates, season: float, plant: Pla
         *(sum(cohort[name] for _, _, cohort in stock.cohorts) for name in FIELDS),
         *stock.missing.values(),
         *(binomial(random, stock.profiles, rates.not_contactable[channel]) for channel in CHANNELS),
+        binomial(random, stock.profiles, rates.overdue),
     ]
 
 
@@ -263,6 +251,8 @@ def _marts() -> dict[str, str]:
                 n_profiles - cannot_{channel} as n_contactable from one"""
             for channel in CHANNELS
         ),
+        "retention_monthly": """
+            select snapshot_month, source, 'customer' as status, n_profiles, n_overdue from one""",
         "source_scorecard_monthly": """
             select snapshot_month, source, n_new, n_defects as n_placeholders_new, 0 as n_invalid_new, 0 as n_duplicate_new,
                 0 as n_optin_no_coordinate_new

@@ -58,6 +58,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
     "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
     "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
+    "private/retention_due_profiles": ("intermediate", {"core/fct_customer_months"}),
     "marts/base_overview_monthly": ("marts", {"marts/status_monthly", "marts/optin_rate_monthly"}),
     "marts/fill_rate_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/flows_monthly": ("marts", {"core/int_customer_months", "core/movements"}),
@@ -77,9 +78,12 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
             "marts/fill_rate_monthly",
             "marts/optin_rate_monthly",
             "marts/source_scorecard_monthly",
+            "marts/retention_monthly",
         },
     ),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),
+    "marts/retention_monthly": ("marts", {"core/int_customer_months"}),
+    "marts/retention_forecast_monthly": ("marts", {"marts/retention_monthly"}),
     "marts/status_monthly": ("marts", {"core/fct_customer_months"}),
 }
 CHECKS: dict[str, set[str]] = {
@@ -131,12 +135,20 @@ CHECKS: dict[str, set[str]] = {
     "marts/recency_monthly": {
         "unique_grain_recency_monthly_snapshot_month__source__status__registered_within_12m__is_new__recency_band",
     },
+    "marts/retention_forecast_monthly": {
+        "forecast_starts_from_retention",
+        "unique_grain_retention_forecast_monthly_snapshot_month__source__status__horizon_months",
+    },
+    "marts/retention_monthly": {
+        "retention_counts_the_base",
+        "unique_grain_retention_monthly_snapshot_month__source__status",
+    },
     "marts/status_monthly": {
         "marts_count_the_base",
         "unique_grain_status_monthly_snapshot_month__source__status__registered_within_12m__is_active",
     },
 }
-# `private` holds the coordinates, apart from what readers see.
+# `private` holds the coordinates and the lists of people, apart from what readers see.
 LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3}
 
 
