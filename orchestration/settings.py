@@ -164,7 +164,7 @@ class Challenges(_Strict):
     acquisition_scatter: float = Field(ge=0, lt=1)
     months_running: int = Field(ge=1, le=12)
     more_fields: list[Identifier]
-    field_worse_by: float = Field(ge=0, lt=1)
+    missing_from: float = Field(ge=0, lt=1)
     defects_together: float = Field(ge=1, le=100)
     levels: ChallengeLevels
 

@@ -33,8 +33,6 @@ COLUMNS = [
     *(f"cannot_{channel}" for channel in CHANNELS),
     "n_overdue",
 ]
-# New profiles vary by as much besides chance, as the var `acquisition_scatter` says.
-SCATTER = 0.08
 
 
 def binomial(random: Random, n: int, p: float) -> int:
@@ -108,21 +106,35 @@ class Rates:
     missing: dict[str, float]
     not_contactable: dict[str, float]
     overdue: float
+    # New profiles vary by as much besides chance.
+    scatter: float
 
 
-def simulate(folder: Path, seed: int, bases: int, plant: Plant | None = None, profiles: int | None = None) -> Path:
-    """Write the months of some bases to a file and return it; `profiles` is the size, by default drawn for each base."""
+@dataclass(frozen=True)
+class Bases:
+    """Which bases to simulate: how many, of how many profiles (by default drawn for each), how scattered, what goes wrong."""
+
+    seed: int
+    count: int
+    profiles: int | None = None
+    scatter: float = 0.08
+    plant: Plant = Plant()
+
+
+def simulate(folder: Path, bases: Bases) -> Path:
+    """Write the months of some bases to a file and return it."""
     file = folder / "simulated.csv"
     with file.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened)
         writer.writerow(COLUMNS)
-        for base in range(bases):
-            writer.writerows(_base(Random(f"{seed} {base}"), base, plant or Plant(), profiles))
+        for number in range(bases.count):
+            writer.writerows(_base(Random(f"{bases.seed} {number}"), number, bases))
     return file
 
 
-def _base(random: Random, base: int, plant: Plant, profiles: int | None) -> Iterator[Sequence[object]]:
-    size = profiles or round(10 ** random.uniform(3.6, 4.8))
+def _base(random: Random, base: int, bases: Bases) -> Iterator[Sequence[object]]:
+    plant = bases.plant
+    size = bases.profiles or round(10 ** random.uniform(3.6, 4.8))
     weights = [random.uniform(0.5, 1.5) for _ in SOURCES]
     season = [random.uniform(0.5, 1.5) for _ in range(12)]
     inflow = random.uniform(0.015, 0.03)
@@ -145,6 +157,7 @@ def _base(random: Random, base: int, plant: Plant, profiles: int | None) -> Iter
             missing={name: min(share * random.uniform(0.8, 1.2), 0.95) for name, share in missing.items()},
             not_contactable=cannot,
             overdue=overdue,
+            scatter=bases.scatter,
         )
         stocks[source] = _opening(random, n, rates[source])
     for month in range(-12, MONTHS):
@@ -162,7 +175,7 @@ def _opening(random: Random, n: int, rates: Rates) -> Stock:
 
 
 def _month(random: Random, stock: Stock, rates: Rates, season: float, plant: Plant, is_first: bool) -> list[int]:
-    new = poisson(random, rates.new * season * plant.new * random.gammavariate(SCATTER**-2, SCATTER**2))
+    new = poisson(random, rates.new * season * plant.new * random.gammavariate(rates.scatter**-2, rates.scatter**2))
     _leave(random, stock, rates.leaves)
     missing = {name: new if name == plant.missing_field else binomial(random, new, rates.missing[name]) for name in FIELDS}
     stock.cohorts.append((new, binomial(random, new, rates.prospects), missing))
