@@ -160,6 +160,7 @@ class ChallengeLevels(_Strict):
     optin_cliff: ShareLevels
     spoiling_source: Levels
     channel_not_contactable: ShareLevels
+    retention_overdue: ShareLevels
     concentration: ShareLevels
 
 
@@ -171,7 +172,7 @@ class Challenges(_Strict):
     acquisition_scatter: float = Field(ge=0, lt=1)
     months_running: int = Field(ge=1, le=12)
     more_fields: list[Identifier]
-    field_worse_by: float = Field(ge=0, lt=1)
+    missing_from: float = Field(ge=0, lt=1)
     defects_together: float = Field(ge=1, le=100)
     levels: ChallengeLevels
 

@@ -31,6 +31,11 @@ class Finding:
     profiles: int
 
 
+def is_worse(one: Finding, other: Finding) -> bool:
+    """Whether a finding is more severe than another."""
+    return SEVERITIES.index(one.severity) < SEVERITIES.index(other.severity)
+
+
 def findings_of(engine: Engine, month: date | None) -> tuple[date, list[Finding]]:
     """Return a closed month, by default the latest, and its findings.
 

@@ -16,7 +16,7 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
-from orchestration.challenges.findings import Finding
+from orchestration.challenges.findings import Finding, is_worse
 from orchestration.months import add_months
 
 TEMPLATES_FILE = Path(__file__).with_name("sentences.yml")
@@ -134,18 +134,38 @@ def _typeset(text: str, language: str) -> str:
 
 
 def report(month: date, findings: Sequence[Finding], language: str) -> list[str]:
-    """Return the lines that tell the findings of a closed month, or that there is none."""
+    """Return the lines that tell the findings of a closed month, or that there is none.
+
+    A source that only repeats what the whole base shows is named there, and has no lines of its own.
+    """
     labels = templates()["labels"][language]
     lines = [_typeset(labels["heading"].format(month=_month(month, language)), language)]
     if not findings:
         return [*lines, "", labels["none"]]
     for finding in findings:
+        if _is_told(finding, findings):
+            continue
         words = Sentences.of(finding, language)
         lines += [
             "",
             f"{labels['severity'][finding.severity].upper()}  {words.title}",
             f"  {words.sentence}",
+            *(f"  {_typeset(text, language)}" for text in _sources(finding, findings, labels)),
             f"  {words.evidence}",
             f"  → {words.action}",
         ]
     return lines
+
+
+def _is_told(finding: Finding, findings: Sequence[Finding]) -> bool:
+    """Whether the whole base says as much of a source as the source itself would: the same, and no less severe."""
+    return finding.source != "all" and any(
+        whole.source == "all" and whole.code == finding.code and not is_worse(finding, whole) for whole in findings
+    )
+
+
+def _sources(finding: Finding, findings: Sequence[Finding], labels: Mapping[str, Any]) -> list[str]:
+    told = [f.source for f in findings if f.code == finding.code and _is_told(f, findings)]
+    if finding.source != "all" or not told:
+        return []
+    return [labels["sources"].format(sources=", ".join(sorted(told)))]

@@ -127,6 +127,23 @@ def test_the_report_tells_each_finding_with_its_severity() -> None:
     assert report(OCTOBER, [], "en") == ["Challenges of the base: October 2026", "", templates()["labels"]["en"]["none"]]
 
 
+def test_a_source_that_repeats_the_whole_base_is_named_there() -> None:
+    findings = [
+        finding("optin_cliff", "web", severity="critical"),
+        finding("optin_cliff", severity="warning"),
+        finding("optin_cliff", "till", severity="warning"),
+        finding("optin_cliff", "app", severity="info"),
+        finding("concentration", "till", severity="info"),
+    ]
+    lines = report(OCTOBER, findings, "fr")
+    assert [line for line in lines if line.startswith(("CRIT", "ALERTE", "INFO"))] == [
+        "CRITIQUE  Chute des consentements (source «\u00a0web\u00a0»)",
+        "ALERTE  Chute des consentements (toute la base)",
+        "INFORMATION  Le recrutement dépend d'une seule source (source «\u00a0till\u00a0»)",
+    ]
+    assert [line for line in lines if "Aussi" in line] == ["  Aussi dans ces sources\u00a0: app, till."]
+
+
 def test_the_templates_are_no_html_and_have_no_breaking_figures() -> None:
     text = yaml.safe_dump(templates(), allow_unicode=True)
     assert "<" not in text

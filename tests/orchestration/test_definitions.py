@@ -120,6 +120,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
             "marts/fill_rate_monthly",
             "marts/optin_rate_monthly",
             "marts/source_scorecard_monthly",
+            "marts/retention_monthly",
         },
     ),
     "marts/recency_monthly": ("marts", {"core/fct_customer_months"}),

@@ -14,6 +14,7 @@
         'optin_cliff': {'action': 'check_consents', 'months': 1},
         'spoiling_source': {'action': 'clean_source', 'months': 1},
         'channel_not_contactable': {'action': 'collect_optins', 'months': 1},
+        'retention_overdue': {'action': 'delete_or_win_back', 'months': 1},
         'concentration': {'action': 'spread_sources', 'months': 1},
     }) }}
 {%- endmacro %}

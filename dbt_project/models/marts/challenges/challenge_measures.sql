@@ -1,7 +1,7 @@
 -- Grain: challenge code × month × source. What the rules measured, found or not; how long it has been so, and what chance does.
 {%- set rule_models = [
     'rule_acquisition_below_mean', 'rule_falls', 'rule_prospects_among_new', 'rule_field_missing', 'rule_spoiling_source',
-    'rule_channel_not_contactable', 'rule_concentration',
+    'rule_channel_not_contactable', 'rule_concentration', 'rule_retention_overdue',
 ] %}
 {%- set columns = [
     'snapshot_month', 'as_of_date', 'rule', 'challenge_code', 'source', 'n_profiles', 'observed', 'baseline', 'size', 'z_score',

@@ -1,7 +1,5 @@
 -- Grain: month × profile field × source, and `all`. Share without the field among the profiles registered in the last 12
 -- months, beside those registered before. Followed are the key fields, and those that the var `challenges` adds.
-{%- set worse_by = var('challenges').field_worse_by %}
-
 with fill_rates as (
 
     select * from {{ ref('fill_rate_monthly') }}
@@ -72,9 +70,10 @@ final as (
         cast(n_new as {{ dbt.type_bigint() }}) as n_profiles,
         observed,
         baseline,
-        observed as size,
+        observed - baseline as size,
         (observed - baseline) / nullif(sqrt(pooled * (1 - pooled) * (1.0 / n_new + 1.0 / n_old)), 0) as z_score,
-        observed >= {{ challenge_level('field_missing') }} and observed >= baseline + {{ worse_by }} as holds,
+        observed - baseline >= {{ challenge_level('field_missing') }}
+        and observed >= {{ var('challenges').missing_from }} as holds,
         definition_version
     from compared
 
