@@ -5,6 +5,7 @@ It shares nothing with the project's SQL. It takes a base in memory: ids are tri
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ class Oracle:
         bands = shape.variables["recency_bands"]
         assert isinstance(bands, list)
         self.bands: list[int] = bands
+        retention = shape.variables["retention_months"]
+        assert isinstance(retention, dict)
+        self.retention: dict[str, int] = retention
         self.profiles = list(self._profiles(base))
 
     def _day(self, moment: datetime) -> date:
@@ -134,11 +138,14 @@ class Oracle:
         )
 
     def figures(self) -> dict[str, Figures]:
-        """Count `recency`, `status`, `optin` and `flows` over the months of the shape."""
-        found: dict[str, Figures] = {name: Counter() for name in ("recency", "status", "optin", "flows")}
+        """Count `recency`, `status`, `optin`, `flows` and `retention` over the months of the shape."""
+        found: dict[str, Figures] = {name: Counter() for name in ("recency", "status", "optin", "flows", "retention")}
         for profile, month, before, now, is_new in self._months():
             if now is not None:
                 self._count_level(found, profile, month, now, before, is_new)
+                self._count_retention(found["retention"], profile, month, now)
+            elif before is not None:
+                found["retention"][month, before.source, before.status, "n_deleted"] += 1
             for key in self._flows(profile, month, before, now, is_new):
                 found["flows"][key] += 1
         return found
@@ -193,6 +200,17 @@ class Oracle:
         for channel in [*opted, *(["any"] if opted else [])]:
             found["optin"][*segment, channel] += 1
 
+    def _count_retention(self, found: Figures, profile: Profile, month: date, now: State) -> None:
+        due = _months_later(self._last_activity(profile, add_months(month, 1)), self.retention[now.status])
+        measures = {
+            "n_profiles": True,
+            "n_overdue": due < add_months(month, 1),
+            "n_newly_overdue": due.replace(day=1) == month,
+            **{f"n_due_{n}m": month < due.replace(day=1) <= add_months(month, n) for n in (1, 3, 12)},
+        }
+        for measure, holds in measures.items():
+            found[month, now.source, now.status, measure] += holds
+
     def _is_opted_in(self, profile: Profile, channel: str, end: date) -> bool:
         ledger = [(t.at, not t.is_opt_in) for t in profile.seen if t.channel == channel and t.known < end]
         return bool(ledger) and not max(ledger)[1]
@@ -213,6 +231,11 @@ class Oracle:
             came = entry if before is None else "reactivated"
             went = "deleted" if now is None else "lapsed"
             yield from _bridge(month, "active", was, is_now, came, went)
+
+
+def _months_later(day: date, months: int) -> date:
+    month = add_months(day.replace(day=1), months)
+    return month.replace(day=min(day.day, monthrange(month.year, month.month)[1]))
 
 
 def _bridge(month: date, scope: str, was: State | None, now: State | None, came: str, went: str) -> Iterator[tuple[Any, ...]]:

@@ -43,12 +43,13 @@ class Shape:
 
     @property
     def variables(self) -> dict[str, object]:
-        """Short bands, so that profiles lapse and come back within a few months."""
+        """Short bands and a short retention, so that profiles lapse, are due and come back within a few months."""
         return {
             "reporting_timezone": self.zone,
             "closing_grace_days": self.grace_days,
             "active_within_days": 31,
             "recency_bands": [0, 14, 31, 62, 150],
+            "retention_months": {"prospect": 1, "customer": 3},
             "history_loaded_until": f"{self.history_until:%Y-%m-%d %H:%M:%S}",
         }
 

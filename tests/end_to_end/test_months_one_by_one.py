@@ -29,6 +29,13 @@ FIGURES = {
         from (unpivot marts.status_monthly on n_profiles, n_new, n_converted, n_optin_any into name measure value n)""",
     "optin": f"select {SEGMENT}, channel, n_opted_in from marts.optin_rate_monthly",
     "flows": "select snapshot_month, source, status, scope, movement, n_profiles from marts.flows_monthly",
+    "retention": """
+        select snapshot_month, source, status, measure, n
+        from (
+            unpivot marts.retention_monthly
+            on n_profiles, n_overdue, n_newly_overdue, n_due_1m, n_due_3m, n_due_12m, n_deleted
+            into name measure value n
+        )""",
 }
 
 ZONES = ("Europe/Paris", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
