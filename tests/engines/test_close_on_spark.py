@@ -17,7 +17,7 @@ from orchestration.settings import PROJECT_ROOT, parse_month
 from orchestration.spark.cluster import Cluster
 from tests.end_to_end.random_base import Shape, random_base
 from tests.end_to_end.traps import trap_base
-from tests.engines.closes import NO_TESTS, Base, clear, closed_months
+from tests.engines.closes import LONG_PLANNED, NO_TESTS, Base, clear, closed_months
 
 pytestmark = pytest.mark.engines
 
@@ -44,9 +44,9 @@ def make_base(cluster: Cluster, target: Path, tmp_path: Path) -> MakeBase:
     return make
 
 
-def without_contacts(base: Base) -> Base:
-    """The base without the models of contactability, whose queries take Spark as long to plan as all others together."""
-    return replace(base, left_out="int_coordinates_to_judge")
+def narrowed(base: Base) -> Base:
+    """The base without what takes Spark long to plan."""
+    return replace(base, left_out=LONG_PLANNED)
 
 
 def test_demo_closed_as_a_range_and_a_month_more_and_again(make_base: MakeBase, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_demo_closed_as_a_range_and_a_month_more_and_again(make_base: MakeBase, 
     whole = make_base(first)
     whole.close(first, second, *NO_TESTS)
     assert whole.differences() == []
-    base = without_contacts(whole)
+    base = narrowed(whole)
     base.close(third, third)
     assert base.differences() == []
     base.close(second, third, *NO_TESTS)
@@ -74,7 +74,7 @@ def test_traps(make_base: MakeBase, tmp_path: Path) -> None:
 def test_field_that_is_followed_for_some_months(make_base: MakeBase, tmp_path: Path) -> None:
     trap_base("Europe/Paris").write(tmp_path / "raw", "csv")
     first, second, third = (date(2023, month, 1) for month in (9, 10, 11))
-    before = without_contacts(make_base(first, reporting_timezone="Europe/Paris"))
+    before = narrowed(make_base(first, reporting_timezone="Europe/Paris"))
     fields = [field.model_dump() for field in before.settings.vars.profile_fields]
     followed = replace(before, variables={**before.variables, "profile_fields": [*fields, {"name": "media"}]})
     before.close(first, first, *NO_TESTS)
@@ -88,7 +88,7 @@ def test_field_that_is_followed_for_some_months(make_base: MakeBase, tmp_path: P
 def test_random_base_with_late_rows(make_base: MakeBase, tmp_path: Path) -> None:
     shape = Shape(seed=11, first=date(2024, 2, 1), n_months=3, zone="America/New_York", grace_days=2)
     random_base(shape).write(tmp_path / "raw")
-    base = without_contacts(make_base(shape.first, **shape.variables))
+    base = narrowed(make_base(shape.first, **shape.variables))
     base.close(shape.first, shape.last, *NO_TESTS)
     assert base.differences() == []
 
@@ -101,6 +101,6 @@ def test_example(make_base: MakeBase, tmp_path: Path, name: str) -> None:
     example = load_example(name)
     prepare(name, data, tmp_path / "raw")
     first = parse_month(example.first_month)
-    base = without_contacts(make_base(first, **example.vars))
+    base = narrowed(make_base(first, **example.vars))
     base.close(first, add_months(first, 2), *NO_TESTS)
     assert base.differences() == []

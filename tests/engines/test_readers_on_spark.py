@@ -20,7 +20,7 @@ from orchestration.settings import PROJECT_ROOT
 from orchestration.spark.cluster import Cluster
 from orchestration.spark.connection import connecting
 from orchestration.warehouse import WarehouseError
-from tests.engines.closes import NO_TESTS, Base, clear, closed_months
+from tests.engines.closes import LONG_PLANNED, NO_TESTS, Base, clear, closed_months
 from tests.orchestration.conftest import write_base
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def base(cluster: Cluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFact
     """A tiny base of four months, none closed."""
     clear(cluster, tmp_path)
     write_base(tmp_path / "raw")
-    # Without the models of contactability, which take as long as all others and are published in the same way.
-    base = Base(cluster, tmp_path, tmp_path_factory.getbasetemp() / "readers-target", {}, "int_coordinates_to_judge")
+    # What is left out is published in the same way.
+    base = Base(cluster, tmp_path, tmp_path_factory.getbasetemp() / "readers-target", {}, LONG_PLANNED)
     base.bring_in(JANUARY)
     return base
 
