@@ -82,8 +82,9 @@ def compile_months(dbt: Dbt, first: date, end: date, variables: Mapping[str, obj
     results = getattr(done.result, "results", [])
     assert done.success, done.exception or [result.message for result in results if result.message]
     manifest = Manifest.from_writable_manifest(_written(dbt.folder))
-    nodes = {result.node.unique_id: result.node for result in results}
-    return Compiled(manifest, tuple(_in_order(nodes)))
+    # Ephemeral models are parts of the queries that read them.
+    nodes = {result.node.unique_id: result.node for result in results if result.node.config.materialized != "ephemeral"}
+    return Compiled(manifest, tuple(_in_order(nodes, manifest)))
 
 
 def _start(month: date) -> datetime:
@@ -96,10 +97,19 @@ def _written(folder: Path) -> Any:
     return WritableManifest.read_and_check_versions(str(folder / "target" / "manifest.json"))
 
 
-def _in_order(nodes: Mapping[str, Any]) -> Iterator[Any]:
+def _in_order(nodes: Mapping[str, Any], manifest: Manifest) -> Iterator[Any]:
     """The nodes, each after those it depends on."""
     waiting = dict(nodes)
     while waiting:
-        ready = [node for node in waiting.values() if not any(name in waiting for name in node.depends_on_nodes)]
+        ready = [node for node in waiting.values() if not any(name in waiting for name in _read_by(node, manifest))]
         for node in ready:
             yield waiting.pop(node.unique_id)
+
+
+def _read_by(node: Any, manifest: Manifest) -> Iterator[str]:
+    """What a node depends on, and what the ephemeral models among that depend on in turn."""
+    for name in node.depends_on_nodes:
+        yield name
+        parent = manifest.nodes.get(name)
+        if parent is not None and parent.config.materialized == "ephemeral":
+            yield from _read_by(parent, manifest)

@@ -101,7 +101,7 @@ def test_a_stable_base_has_at_most_one_false_finding_a_year(find: Find, bases: B
         (Plant(month=30, new=0.5), "acquisition_below_mean", 3),
         (Plant(month=30, optins_lost=0.3), "optin_cliff", 1),
         (Plant(month=30, missing_field="email"), "field_missing_email", 4),
-        (Plant(month=30, source="till", defects=5), "spoiling_source", 10),
+        (Plant(month=30, source="till", defects=5), "spoiling_source", 6),
         (Plant(month=30, lapses=2), "base_draining filling_with_inactive", 4),
     ],
     ids=["weak month", "below the mean", "cliff", "missing field", "spoilt source", "lapses"],

@@ -38,7 +38,11 @@ class _History(Shape):
 
     @property
     def variables(self) -> dict[str, object]:
-        return {"active_within_days": 365, "recency_bands": [30, 90, 180, 365, 730]}
+        return {
+            "active_within_days": 365,
+            "recency_bands": [30, 90, 180, 365, 730],
+            "retention_months": {"prospect": 36, "customer": 36},
+        }
 
 
 def _as_ingested(base: RawBase) -> RawBase:

@@ -96,9 +96,13 @@ def test_the_marts_say_their_rows_columns_and_where_each_column_comes_from(event
         for mart in marts:
             table = con.table(mart.replace("/", "."))
             assert found[mart]["dagster/row_count"] == len(table), mart
-            schema, lineage = found[mart]["dagster/column_schema"], found[mart]["dagster/column_lineage"]
+            schema, lineage = found[mart]["dagster/column_schema"], found[mart].get("dagster/column_lineage")
             assert isinstance(schema, TableSchema)
             assert [column.name for column in schema.columns] == table.columns, mart
+            if mart == "marts/challenges_monthly":
+                # Between it and the marts lie its rules, which are no relations.
+                assert lineage is None
+                continue
             assert isinstance(lineage, TableColumnLineage)
             assert any(lineage.deps_by_column.values()), mart
     # Its SQL would take Dagster minutes.

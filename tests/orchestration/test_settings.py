@@ -107,7 +107,7 @@ WRONG_VARS = [
     ({"first_month": "2024"}, "first_month = '2024'", "YYYY-MM"),
     ({"first_month": "2024-01-15"}, "first_month = '2024-01-15'", "YYYY-MM"),
     ({"first_month": "0000-01"}, "first_month = '0000-01'", "YYYY-MM"),
-    ({"recency_bands": []}, "recency_bands = []", "whole numbers"),
+    ({"recency_bands": []}, "recency_bands = []", "whole numbers from 0"),
     ({"recency_bands": [30, 30]}, "recency_bands = [30, 30]", "larger than the one before"),
     ({"recency_bands": [-1, 30]}, "recency_bands = [-1, 30]", "whole numbers from 0"),
     (

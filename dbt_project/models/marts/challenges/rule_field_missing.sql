@@ -5,7 +5,7 @@ with fill_rates as (
     select * from {{ ref('fill_rate_monthly') }}
     where
         {{ in_months_of_challenges() }}
-        and (is_key_field or field in ({{ quoted_list(var('challenges').more_fields) }}))
+        and (is_key_field or field in ({{ quoted_list(var('challenges').more_fields or ['']) }}))
 
 ),
 
