@@ -1,11 +1,12 @@
 """The figures of docs/case-study.md; `python -m orchestration.case_study [warehouse]` writes them anew from the marts.
 
-The page keeps its own words. After each query stands its result, between two comments. The figures are those of the demo base
-that ends with `DEMO_END`, so that they stay the same whenever the page is written.
+The page keeps its own words. After each query, and after each command that tells the challenges, stands what it gives, between
+two comments. The figures are those of the demo base that ends with `DEMO_END`: they stay the same whenever the page is written.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from datetime import date
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.challenges.findings import findings_of
+from orchestration.challenges.sentences import report
 from orchestration.dictionary import DOCS_DIR
+from orchestration.engine import engine_of
 from orchestration.settings import load_settings
 from orchestration.warehouse import reading
 
@@ -22,21 +26,36 @@ PAGE = DOCS_DIR / "case-study.md"
 DEMO_END = date(2026, 10, 1)
 BEGIN = "<!-- figures: begin -->"
 END = "<!-- figures: end -->"
-_FIGURES = re.compile(rf"```sql\n(?P<query>.*?)```\n\n{BEGIN}\n.*?{END}", re.DOTALL)
+_QUERY = re.compile(rf"```sql\n(?P<query>[^`]*)```\n\n{BEGIN}\n.*?{END}", re.DOTALL)
+_CHALLENGES = re.compile(
+    rf"```\npython -m orchestration challenges --language (?P<language>fr|en)\n```\n\n{BEGIN}\n.*?{END}", re.DOTALL
+)
 
 
-def page_with_figures(connection: duckdb.DuckDBPyConnection) -> str:
+def page_with_figures(warehouse: Path) -> str:
     """Return the page as it should read with the marts of a warehouse.
 
     Raises:
+        WarehouseError: the warehouse cannot be read.
         duckdb.Error: a query of the page does not run there.
+        ChallengesError: no month is closed there.
     """
+    engine = engine_of(load_settings({**os.environ, "BATHTUB_TARGET": "duckdb", "BATHTUB_WAREHOUSE": str(warehouse)}))
 
-    def filled(found: re.Match[str]) -> str:
-        query = found["query"]
-        return f"```sql\n{query}```\n\n{BEGIN}\n\n{_table(connection.execute(query))}\n\n{END}"
+    def told(found: re.Match[str]) -> str:
+        month, findings = findings_of(engine, None)
+        return _with_figures(found, "```text\n" + "\n".join(report(month, findings, found["language"])).strip() + "\n```")
 
-    return _FIGURES.sub(filled, PAGE.read_text(encoding="utf-8"))
+    with reading(warehouse) as connection:
+        page = _QUERY.sub(
+            lambda found: _with_figures(found, _table(connection.execute(found["query"]))), PAGE.read_text(encoding="utf-8")
+        )
+    return _CHALLENGES.sub(told, page)
+
+
+def _with_figures(found: re.Match[str], figures: str) -> str:
+    before, _, _ = found[0].partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{figures}\n\n{END}"
 
 
 def _table(result: duckdb.DuckDBPyConnection) -> str:
@@ -63,9 +82,8 @@ def _text(value: object) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page anew from a warehouse, by default the configured one; return the exit code."""
-    warehouse = Path(arguments[0]) if arguments else load_settings().warehouse
-    with reading(warehouse) as connection:
-        PAGE.write_text(page_with_figures(connection), encoding="utf-8")
+    page = page_with_figures(Path(arguments[0]) if arguments else load_settings().warehouse)
+    PAGE.write_text(page, encoding="utf-8")
     return 0
 
 
