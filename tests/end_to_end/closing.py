@@ -17,6 +17,7 @@ import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import CompiledNode
 
 from orchestration.close import dbt_close_args, record_first_month
 from orchestration.dbt import dbt_environment, failure_sentence
@@ -48,9 +49,18 @@ def _settings(raw_dir: Path, warehouse: Path, variables: Mapping[str, object]) -
 
 
 @cache
-def _manifest(project: Path) -> Manifest:
+def _parsed(project: Path) -> Manifest:
     manifest = _invoke(project, ["parse"]).result
     assert isinstance(manifest, Manifest)
+    return manifest
+
+
+def _manifest(project: Path) -> Manifest:
+    """The project, parsed once. dbt marks the queries that it has put ephemeral models into, and would not do so again."""
+    manifest = _parsed(project)
+    for node in manifest.nodes.values():
+        if isinstance(node, CompiledNode):
+            node.compiled, node.extra_ctes_injected, node.extra_ctes = False, False, []
     return manifest
 
 
