@@ -114,7 +114,8 @@ class Base:
         made, left_out = manifest["nodes"], [f"model.bathtub.{model}" for model in self.left_out]
         for key in left_out:
             left_out.extend(child for child in manifest["child_map"].get(key, []) if child not in left_out)
-        nodes = [made[key] for key in made.keys() - set(left_out) if made[key]["resource_type"] in ("model", "seed")]
+        kept = [made[key] for key in made.keys() - set(left_out) if made[key]["resource_type"] in ("model", "seed")]
+        nodes = [node for node in kept if node["config"]["materialized"] != "ephemeral"]
         names = sorted(f"{node['schema'].removeprefix(BUILDING)}.{node['alias']}" for node in nodes)
         return [name for name in names if name.startswith(("core.", "marts.")) or name in COORDINATES]
 
