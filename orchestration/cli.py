@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
+from textwrap import wrap
 
 import click
 
@@ -23,13 +24,14 @@ from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
 from orchestration.retention import RetentionError, Selection, export_overdue
-from orchestration.settings import LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
+from orchestration.settings import DBT_PROJECT_DIR, LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
 
 log = logging.getLogger("bathtub")
 
 DEMO_RAW_DIR = PROJECT_ROOT / "data" / "raw"
 DEMO_SEED = 7
+MARTS_DIR = DBT_PROJECT_DIR / "models" / "marts"
 
 # What a user can mend.
 FAULTS_OF_USE = (
@@ -128,7 +130,9 @@ def _show_result(settings: Settings) -> None:
     )
     log.info("")
     log.info("Warehouse  %s", engine.place)
-    log.info("Marts      schema marts (docs/marts.md says what each tells)")
+    marts = ", ".join(sorted(file.stem for file in MARTS_DIR.glob("*.sql")))
+    lines = wrap(f"Marts      schema marts: {marts} (docs/marts.md says what each tells)", 120, subsequent_indent=" " * 11)
+    log.info("%s", "\n".join(lines))
     log.info("Challenges make challenges: what the base hides, in sentences")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
 

@@ -209,8 +209,6 @@ class Vars(_Strict):
             raise ValueError(f"profile_fields names {', '.join(sorted(doubled))} twice")
         if unknown := sorted(set(self.channels.values()) - set(names)):
             raise ValueError(f"channels refers to {', '.join(unknown)}, which profile_fields does not list")
-        if unknown := sorted(set(self.challenges.more_fields) - set(names)):
-            raise ValueError(f"challenges.more_fields refers to {', '.join(unknown)}, which profile_fields does not list")
         if "any" in self.channels:
             raise ValueError("channels must not name a channel `any`: it stands for all of them")
         return self

@@ -244,6 +244,9 @@ def _sorted(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["snapshot_month"], row["account_id"]))
 
 
+MADE = ["accounts_monthly"]
+
+
 def _published(warehouse: Path, columns: list[str]) -> list[Row]:
     found = query(warehouse, f"select {', '.join(columns)} from marts.accounts_monthly")
     return _sorted([dict(zip(columns, row, strict=True)) for row in found])
@@ -252,7 +255,7 @@ def _published(warehouse: Path, columns: list[str]) -> list[Row]:
 def _closed(base: RawBase, folder: Path) -> Path:
     warehouse = folder / WAREHOUSE
     bring_in(base.write(folder / "raw"), warehouse, FIRST, WORDS)
-    close(warehouse, FIRST, LAST, WORDS)
+    close(warehouse, FIRST, LAST, WORDS, made=MADE)
     return warehouse
 
 
@@ -276,7 +279,7 @@ def test_accounts_say_what_a_count_by_hand_says(base: RawBase, tmp_path: Path) -
     assert all(len(seen[f"n_contracts_ending_{horizon}m"]) > 1 for horizon in HORIZONS)
     # One month closed alone reads the orders of its own twelve months, and says the same.
     before = closed_tables(warehouse)
-    close(warehouse, LAST, LAST, WORDS)
+    close(warehouse, LAST, LAST, WORDS, made=MADE)
     assert not first_difference(before, closed_tables(warehouse))
 
 
@@ -284,17 +287,17 @@ def test_without_accounts_nothing_is_there_and_nothing_is_said(base: RawBase, tm
     raw_dir, warehouse = tmp_path / "raw", tmp_path / WAREHOUSE
     RawBase(customers=base.customers, orders=base.orders, consents=base.consents).write(raw_dir)
     assert bring_in(raw_dir, warehouse, FIRST, WORDS).warnings == []
-    close(warehouse, FIRST, FIRST, WORDS)
+    close(warehouse, FIRST, FIRST, WORDS, made=MADE)
     assert query(warehouse, "select count(*) from marts.accounts_monthly") == [(0,)]
     assert query(warehouse, "select count(*) > 0 from marts.status_monthly") == [(True,)]
     # Contracts and contacts of companies that are not delivered count for none.
     RawBase(contracts=base.contracts, account_contacts=base.account_contacts).write(raw_dir, part="later")
     assert bring_in(raw_dir, warehouse, FIRST, WORDS).warnings == []
-    close(warehouse, add_months(FIRST, 1), add_months(FIRST, 1), WORDS)
+    close(warehouse, add_months(FIRST, 1), add_months(FIRST, 1), WORDS, made=MADE)
     assert query(warehouse, "select count(*) from marts.accounts_monthly") == [(0,)]
     # The first close after they are delivered has them, and closed months stay as they are.
     RawBase(accounts=base.accounts).write(raw_dir, part="latest")
     bring_in(raw_dir, warehouse, FIRST, WORDS)
-    close(warehouse, add_months(FIRST, 2), LAST, WORDS)
+    close(warehouse, add_months(FIRST, 2), LAST, WORDS, made=MADE)
     months = query(warehouse, "select snapshot_month, count(*) > 0 from marts.accounts_monthly group by all order by 1")
     assert months == [(add_months(FIRST, 2), True), (LAST, True)]

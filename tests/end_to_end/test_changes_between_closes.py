@@ -29,7 +29,7 @@ def _profile(customer_id: str, month: date, source: str = "web", deleted_at: dat
 def _deliver(folder: Path, month: date, customers: list[Row], orders: list[Row] | None = None) -> None:
     RawBase(customers=customers, orders=orders or []).write(folder / "raw", part=f"{month:%Y-%m}")
     bring_in(folder / "raw", folder / WAREHOUSE, JANUARY, VARIABLES)
-    close(folder / WAREHOUSE, month, month, VARIABLES)
+    close(folder / WAREHOUSE, month, month, VARIABLES, made=["flows_monthly"])
 
 
 def test_source_change_and_conversion_leave_one_segment_and_enter_the_other(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def warehouse(tmp_path: Path) -> Path:
     write_base(tmp_path / "raw")
     warehouse = tmp_path / WAREHOUSE
     bring_in(tmp_path / "raw", warehouse, JANUARY, {})
-    close(warehouse, JANUARY, JANUARY, {}, with_tests=False)
+    close(warehouse, JANUARY, JANUARY, {}, with_tests=False, made=["int_coordinates"])
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("update private.int_judged_coordinates set email_reason = ?", [MARK])
     return warehouse
@@ -42,7 +42,7 @@ def close_february(warehouse: Path, change: str = "", variables: Mapping[str, ob
     if change:
         with duckdb.connect(str(warehouse)) as connection:
             connection.execute(change)
-    close(warehouse, FEBRUARY, FEBRUARY, variables or {}, with_tests=False)
+    close(warehouse, FEBRUARY, FEBRUARY, variables or {}, with_tests=False, made=["int_coordinates"])
     return marked(warehouse)
 
 

@@ -83,7 +83,7 @@ class Base:
     def close(self, month: date) -> None:
         """Bring in what is new in the raw folder, and close a month."""
         bring_in(self.folder / "raw", self.folder / WAREHOUSE, JANUARY, VARIABLES)
-        close(self.folder / WAREHOUSE, month, month, VARIABLES)
+        close(self.folder / WAREHOUSE, month, month, VARIABLES, made=["optin_rate_monthly"])
 
     def stages(self, month: date) -> dict[str, tuple[str, str | None]]:
         """Where each profile stops on its way to be contactable by e-mail, and why."""

@@ -145,11 +145,6 @@ WRONG_VARS = [
     ({"report_language": "de"}, "report_language = 'de'", "'fr' or 'en'"),
     ({"challenges": {**CHALLENGES, "min_confidence": 1}}, "challenges.min_confidence = 1", "less than 1"),
     ({"challenges": {**CHALLENGES, "months_running": 0}}, "challenges.months_running = 0", "greater than or equal to 1"),
-    (
-        {"challenges": {**CHALLENGES, "more_fields": ["shoe_size"]}},
-        "challenges.more_fields refers to shoe_size",
-        "does not list",
-    ),
     ({"challenges": _with_levels(optin_cliff=FALLING)}, "challenges.levels.optin_cliff", "rise from info over warning"),
     ({"challenges": _with_levels(concentration=TOO_HIGH)}, "challenges.levels.concentration.info = 1.5", "less than 1"),
     ({"challenges": {"min_profiles": 10}}, "challenges.min_confidence", "required"),
