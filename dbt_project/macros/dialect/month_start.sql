@@ -12,5 +12,5 @@
 {%- endmacro %}
 
 {% macro bigquery__month_start(date) -%}
-    date_trunc({{ date }}, month)
+    cast(date_trunc({{ date }}, month) as date)
 {%- endmacro %}
