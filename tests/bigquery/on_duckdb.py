@@ -19,8 +19,17 @@ OF_ONE_RUN = {
     f"private.{name}" for name in ("int_coordinates_to_judge", "int_emails", "int_phone_numbers", "int_phones", "int_addresses")
 }
 OF_DUCKDB = {"rules_hash"}
-# The base of traps has too few profiles for a finding.
-MAY_BE_EMPTY = {"marts.challenges_monthly"}
+# The base of traps has no companies, too few profiles for a finding, and here too few months for a projection.
+MAY_BE_EMPTY = {
+    *(f"staging.stg_{name}" for name in ("accounts", "contracts", "account_contacts")),
+    *(
+        f"core.int_{name}"
+        for name in ("accounts", "account_orders", "account_contracts", "account_contacts", "account_coverage")
+    ),
+    *(f"core.int_projection_{name}" for name in ("months", "moves", "entries", "errors")),
+    *(f"marts.{name}_monthly" for name in ("accounts", "projection", "challenges")),
+    "private.retention_due_profiles",
+}
 
 
 @dataclass(frozen=True)
