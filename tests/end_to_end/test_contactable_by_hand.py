@@ -6,9 +6,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ import duckdb
 import phonenumbers
 from disposable_email_domains import blocklist
 from email_validator import EmailNotValidError, validate_email
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import CountryCodeSource, NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from orchestration.case_study import DEMO_END
 from orchestration.demo import generate
@@ -27,7 +28,7 @@ from tests.end_to_end.conftest import TRAPS_ZONE
 from tests.end_to_end.oracle import CHANNELS, Oracle
 from tests.end_to_end.random_base import History
 from tests.end_to_end.raw_base import RawBase, Row
-from tests.end_to_end.traps import FIRST, LAST
+from tests.end_to_end.traps import ADDRESSES, FIRST, LAST, PHONES, POSTAL_CODES
 
 PLACEHOLDERS = {"n/a", "na", "null", "none", "-", ".", "xxx", "test", "unknown", "inconnu"}
 LOCAL_PARTS = {"noemail", "no-email", "noreply", "no-reply", "test", "none", "unknown", "inconnu"}
@@ -47,6 +48,17 @@ OVERSEAS = {
 }  # fmt: skip
 POSTAL_FORMS = published_forms()
 COLLECTIVITIES = {*(f"97{n}" for n in range(9)), "980", "984", "986", "987", "988"}
+# What profiles are made of, beside the traps.
+EMAILS = (*ADDRESSES, None, *(f"person{number}@example.com" for number in range(len(ADDRESSES))))
+LINES = ("1 rue du Bac", "1 rue du Bac", "7", "-/-", "\u6771\u4eac", "xxx", None)
+CITIES = ("Paris", "Paris", "\u03a9", "123", "?", "N/A")
+CODES = (
+    *POSTAL_CODES, ("FR", "75000"), ("FR", "7 5002"), ("FR", "75 002"), ("FR", "75-002"), ("FR", "20000"), ("FR", "00100"),
+    ("FR", "1000"), ("fr ", "98000"), ("FR", "96000"), ("MC", "98000"), ("RE", "97410"), ("GP", "97410"), ("PL", "00950"),
+    ("PL", "00\u00a0950"), ("GB", "sw1a1aa"), ("LV", "1010"), ("LV", "LV-1010"), ("KP", "1"), ("FRANCE", "75001"),
+    ("NA", "10001"), ("DE", "10117"), ("DE", "10 117"), ("US", "021394307"),
+)  # fmt: skip
+EVENTS = (*("soft_bounce",) * 12, "campaign_open", "hard_bounce", "complaint", "undeliverable")
 Figures = dict[tuple[Any, ...], Counter[str]]
 
 
@@ -112,6 +124,15 @@ def _readings(text: str, country: str) -> Iterator[tuple[str, str | None]]:
         yield f"+{digits[2:]}", None
 
 
+def _is_national(text: str) -> bool:
+    """Whether a text holds a number, as dialled within a country."""
+    try:
+        number = phonenumbers.parse(text, REGIONS[0], keep_raw_input=True)
+    except NumberParseException:
+        return False
+    return bool(number.country_code_source == CountryCodeSource.FROM_DEFAULT_COUNTRY)
+
+
 @cache
 def _number(value: str | None, country: str) -> _Number:
     """The number in a text, read in the profile's country; the form is empty when the field is not filled."""
@@ -123,7 +144,8 @@ def _number(value: str | None, country: str) -> _Number:
         if number is not None:
             is_mobile = phonenumbers.number_type(number) in MOBILE
             return _Number("valid", phonenumbers.format_number(number, PhoneNumberFormat.E164), is_mobile)
-    return _Number("untested" if country and country not in phonenumbers.SUPPORTED_REGIONS else "invalid")
+    is_unknown = country and country not in phonenumbers.SUPPORTED_REGIONS and _is_national(text)
+    return _Number("untested" if is_unknown else "invalid")
 
 
 def _sms_form(number: _Number) -> str:
@@ -352,6 +374,50 @@ def _check(warehouse: Path, first: date, last: date, zone: str) -> None:
     overview = query(warehouse, "select snapshot_month, source, n_contactable_any from marts.base_overview_monthly")
     # A source that has left the base keeps a row, of zeros.
     assert Counter({(month, source): n for month, source, n in overview}) == _contactable_by_source(by_hand)
+
+
+# ---- bases -----------------------------------------------------------------------------------------------------------
+
+
+def _made(seed: int) -> RawBase:
+    """Three months of profiles with any coordinates of the lists, deliveries that failed, coordinates that changed."""
+    rng, base = Random(seed), RawBase()
+
+    def moment(least: int) -> datetime:
+        return datetime(2026, 1, 1) + timedelta(days=rng.randint(least, 80), seconds=rng.randrange(86_400))
+
+    def coordinates() -> Row:
+        country, phone = rng.choice(PHONES)
+        line, city = rng.choice(LINES), rng.choice(CITIES)
+        found = {"email": rng.choice(EMAILS), "phone": phone, "address_line": line, "city": city, "country": country}
+        country, found["postal_code"] = rng.choice(CODES)
+        return {**found, "country": rng.choice((country, found["country"]))}
+
+    for number in range(600):
+        name, created_at = f"c{number}", moment(-40)
+        profile = {"customer_id": name, "created_at": created_at, "updated_at": created_at, **coordinates()}
+        base.customers.append({**profile, "loaded_at": created_at})
+        changes = rng.random() < 0.4
+        if changes:
+            changed_at = created_at + timedelta(days=30)
+            base.customers.append({**profile, **coordinates(), "updated_at": changed_at, "loaded_at": changed_at})
+        for _ in range(rng.choice((0, 2, 12))):
+            event = {"customer_id": name, "occurred_at": moment(-20), "event_type": rng.choice(EVENTS)}
+            base.events.append({**event, "event_id": f"e{len(base.events)}", "channel": rng.choice((*CHANNELS, "email", None))})
+        for _ in range(rng.randrange(9)):
+            consent = {"customer_id": name, "occurred_at": moment(-20), "status": rng.choice(("opt_in", "opt_in", "opt_out"))}
+            # Who changes names none: what then becomes of a named one depends on the month in which each was told.
+            named = None if changes else rng.choice((None, profile["email"], "ann@example.com"))
+            base.consents.append({**consent, "consent_id": f"k{len(base.consents)}", "channel": rng.choice(CHANNELS)})
+            if base.consents[-1]["channel"] == "email":
+                base.consents[-1]["coordinate"] = named
+    return base
+
+
+def test_any_coordinates(tmp_path: Path) -> None:
+    first, last = date(2026, 1, 1), date(2026, 3, 1)
+    close_months(_made(1).write(tmp_path / "raw"), tmp_path / WAREHOUSE, first, last, {})
+    _check(tmp_path / WAREHOUSE, first, last, "Europe/Paris")
 
 
 def test_traps(closed_traps: Path) -> None:
