@@ -52,6 +52,7 @@ class State:
 class Profile:
     """A profile with the days it was created, known to be there, and known to be gone."""
 
+    customer_id: str
     source: str
     gender: str | None
     birth_date: date | None
@@ -128,6 +129,7 @@ class Oracle:
         deletions = [row["loaded_at"] for row in versions if row.get("deleted_at")]
         deleted_at = latest.get("deleted_at")
         return Profile(
+            customer_id=latest["customer_id"],
             source=_word(latest["source"]) or "unknown",
             gender=latest.get("gender"),
             birth_date=latest.get("birth_date"),

@@ -58,6 +58,22 @@ class Shape:
         return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)).astimezone(UTC).replace(tzinfo=None)
 
 
+class History(Shape):
+    """A base that came as a whole, counted with the vars as they are."""
+
+    @property
+    def history_until(self) -> datetime:
+        return datetime.max
+
+    @property
+    def variables(self) -> dict[str, object]:
+        return {
+            "active_within_days": 365,
+            "recency_bands": [30, 90, 180, 365, 730],
+            "retention_months": {"prospect": 36, "customer": 36},
+        }
+
+
 def random_base(shape: Shape) -> RawBase:
     """Make the base of a shape; equal shapes make equal bases."""
     return _Maker(shape).make()

@@ -14,7 +14,7 @@ from orchestration.months import add_months, months_between
 from tests.end_to_end.closing import WAREHOUSE, close_months, query
 from tests.end_to_end.conftest import TRAPS_ZONE
 from tests.end_to_end.oracle import Close, Oracle
-from tests.end_to_end.random_base import Shape, random_base
+from tests.end_to_end.random_base import History, Shape, random_base
 from tests.end_to_end.raw_base import RawBase, Row
 from tests.end_to_end.traps import FIRST, LAST, trap_base
 
@@ -27,22 +27,6 @@ BANDS = ((17, "0-17"), (24, "18-24"), (34, "25-34"), (44, "35-44"), (54, "45-54"
 Key = tuple[Any, ...]
 Levels = Mapping[Key, Counter[str]]
 Figures = dict[Key, tuple[Any, ...]]
-
-
-class _History(Shape):
-    """A base that came as a whole, counted with the vars as they are."""
-
-    @property
-    def history_until(self) -> datetime:
-        return datetime.max
-
-    @property
-    def variables(self) -> dict[str, object]:
-        return {
-            "active_within_days": 365,
-            "recency_bands": [30, 90, 180, 365, 730],
-            "retention_months": {"prospect": 36, "customer": 36},
-        }
 
 
 def _as_ingested(base: RawBase) -> RawBase:
@@ -238,7 +222,7 @@ def _check(base: RawBase, shape: Shape, warehouse: Path) -> None:
 
 def test_traps(closed_traps: Path) -> None:
     n_months = len(months_between(FIRST, LAST))
-    _check(_as_ingested(trap_base(TRAPS_ZONE)), _History(0, FIRST, n_months, TRAPS_ZONE, grace_days=2), closed_traps)
+    _check(_as_ingested(trap_base(TRAPS_ZONE)), History(0, FIRST, n_months, TRAPS_ZONE, grace_days=2), closed_traps)
 
 
 @pytest.mark.slow
