@@ -41,7 +41,7 @@
 {# A coordinate as consents and profiles write it, without what does not matter: case, blanks, punctuation, trunk zeros. #}
 {% macro comparable(coordinate, value) -%}
     {%- if coordinate == 'phone' -%}
-        {{ without_leading('translate(' ~ value ~ ", '+-./() ', '')", '0') }}
+        {{ without_leading('translate(replace(' ~ value ~ ", '(0)', ''), '+-./() ', '')", '0') }}
     {%- else -%}
         {{ lower_case(strip_blanks(value)) }}
     {%- endif -%}
@@ -49,15 +49,23 @@
 
 {#
     Whether a consent names another coordinate than the profile has now; null when it names none, or when the two cannot be
-    compared (postal addresses are not written the same way twice). A national telephone number ends the international one.
+    compared (postal addresses are not written the same way twice). Where the profile has none, any other comes later. A national
+    telephone number ends the international one, which is longer by a country code of one to three digits.
 #}
 {% macro names_another(coordinate, named) -%}
     {%- set present = {'email': 'coordinates.email_address', 'phone': 'coordinates.phone_number'}.get(coordinate) -%}
     {%- set named = 'nullif(' ~ comparable(coordinate, named) ~ ", '')" -%}
     {%- if coordinate == 'email' -%}
-        {{ named }} <> {{ comparable(coordinate, present) }}
+        case when {{ named }} is not null then coalesce({{ named }} <> {{ comparable(coordinate, present) }}, true) end
     {%- elif coordinate == 'phone' -%}
-        right({{ comparable(coordinate, present) }}, length({{ named }})) <> {{ named }}
+        case
+            when {{ named }} is not null
+                then coalesce(
+                    right({{ comparable(coordinate, present) }}, length({{ named }})) <> {{ named }}
+                    or length({{ named }}) < length({{ comparable(coordinate, present) }}) - 3,
+                    true
+                )
+        end
     {%- else -%}
         cast(null as {{ dbt.type_boolean() }})
     {%- endif -%}
