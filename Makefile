@@ -59,7 +59,7 @@ test: $(VENV)/.dev ## Run the tests (PYTEST_ARGS="-k retention")
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.engines ## Run the tests too long for `make test` (SLOW="slow or engines" chooses)
-	@$(PY) -m pytest -m '$(SLOW)' $(PYTEST_ARGS) || { code=$$?; \
+	@$(PY) -m pytest --timeout 1800 -m '$(SLOW)' $(PYTEST_ARGS) || { code=$$?; \
 		if [ $$code -eq 5 ]; then echo "No test is marked: $(SLOW)."; else exit $$code; fi; }
 
 test-bigquery: $(VENV)/.dev $(VENV)-bigquery/.bigquery ## Analyse, evaluate and emulate the BigQuery target, without a network
