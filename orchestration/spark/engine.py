@@ -105,7 +105,7 @@ class _SparkClose:
             self._publication.begin(cluster, months)
 
     def relations(self, counted: Collection[Name]) -> Mapping[Name, Relation]:
-        schemas = ["raw", "ops", *(publication.BUILDING + layer for layer in publication.LAYERS)]
+        schemas = ["raw", "ops", *(publication.BUILDING + layer for layer in (*publication.LAYERS, publication.PRIVATE))]
         counts = [f"select '{schema}' as s, '{name}' as t, count(*) as n from {schema}.{name}" for schema, name in counted]
         with connecting(self._settings) as cluster:
             found = {(schema, name): held for schema in schemas for name, held in cluster.relations(schema).items()}
