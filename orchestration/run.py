@@ -10,20 +10,33 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from orchestration.close import CloseError
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import DagsterEvent
+    from dagster import DagsterEvent, DagsterInstance
 
 
 def prepare_dagster_home(settings: Settings) -> None:
     """Make Dagster's folder, with our instance settings unless it has its own, and point Dagster to it."""
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     instance_settings = settings.dagster_home / "dagster.yaml"
-    if not instance_settings.exists():
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), instance_settings)
+    with _alone_in(settings):
+        if not instance_settings.exists():
+            shutil.copyfile(Path(__file__).with_name("dagster.yaml"), instance_settings)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+
+
+def open_instance(settings: Settings) -> DagsterInstance:
+    """Open Dagster's instance in its folder, both made where they are missing; any number of processes may do so at once."""
+    prepare_dagster_home(settings)
+    from dagster import DagsterInstance
+
+    # SQLAlchemy looks for each table before it makes it: two processes could both find it missing.
+    with _alone_in(settings):
+        return DagsterInstance.get()
 
 
 def close_through_dagster(settings: Settings, months: list[date], verbose: bool) -> None:
@@ -32,15 +45,12 @@ def close_through_dagster(settings: Settings, months: list[date], verbose: bool)
     Raises:
         CloseError: a step failed; the message says why.
     """
-    prepare_dagster_home(settings)
-    from dagster import DagsterInstance
-
     from orchestration.definitions import definitions
     from orchestration.event_log import in_batches
     from orchestration.jobs import monthly_close, partition_range
 
     level = "DEBUG" if verbose else "CRITICAL"
-    with DagsterInstance.get() as instance, in_batches(instance), _quiet(verbose):
+    with open_instance(settings) as instance, in_batches(instance), _quiet(verbose):
         result = definitions.resolve_job_def(monthly_close.name).execute_in_process(
             instance=instance,
             tags=dict(partition_range(months)),
@@ -50,6 +60,11 @@ def close_through_dagster(settings: Settings, months: list[date], verbose: bool)
     if not result.success:
         reasons = [_reason(event) for event in result.all_events if event.is_step_failure]
         raise CloseError(" ".join(reasons) or f"The run {result.run_id} failed; its log is in Dagster's page (make dev).")
+
+
+def _alone_in(settings: Settings) -> FileLock:
+    """Return the lock under which one process at a time makes what is missing in Dagster's folder."""
+    return FileLock(settings.dagster_home / "making.lock")
 
 
 @contextlib.contextmanager
