@@ -69,4 +69,6 @@ def test_a_profile_that_is_gone_leaves_nothing_behind(warehouse: Path) -> None:
     assert sorted(close_february(warehouse, f"delete from raw.customers where customer_id = '{first}'")) == others
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         kept = connection.execute("select customer_id from private.int_judged_coordinates order by 1").fetchall()
+        listed = connection.execute("select customer_id from private.int_coordinates_to_judge").fetchall()
     assert [customer for (customer,) in kept] == others
+    assert listed == []

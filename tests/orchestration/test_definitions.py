@@ -32,7 +32,8 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/consent_movements": ("intermediate", set()),
     "core/disposable_domains": ("intermediate", set()),
     "core/time_spine": ("intermediate", set()),
-    "private/int_coordinates_to_judge": ("intermediate", {"staging/stg_customers"}),
+    "private/int_written_coordinates": ("intermediate", {"staging/stg_customers"}),
+    "private/int_coordinates_to_judge": ("intermediate", {"private/int_written_coordinates"}),
     "private/int_emails": ("intermediate", {"private/int_coordinates_to_judge", "core/disposable_domains"}),
     "private/int_phone_numbers": ("intermediate", {"private/int_coordinates_to_judge"}),
     "private/int_phones": ("intermediate", {"private/int_phone_numbers"}),
@@ -44,7 +45,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
             "private/int_emails",
             "private/int_phones",
             "private/int_addresses",
-            "staging/stg_customers",
+            "private/int_written_coordinates",
         },
     ),
     "private/int_coordinates": (

@@ -38,31 +38,46 @@
     {{ return(['undeliverable', 'hard_bounce', 'complaint']) }}
 {%- endmacro %}
 
-{# A coordinate as consents and profiles write it, without what does not matter: case, blanks, punctuation, trunk zeros. #}
-{% macro comparable(coordinate, value) -%}
-    {%- if coordinate == 'phone' -%}
-        {{ without_leading('translate(replace(' ~ value ~ ", '(0)', ''), '+-./() ', '')", '0') }}
-    {%- else -%}
-        {{ lower_case(strip_blanks(value)) }}
-    {%- endif -%}
+{#
+    The coordinate that a consent names, without what does not matter to compare it: case, blanks, punctuation, in a telephone
+    number words and extension. In two steps, since a number is found in a text without punctuation.
+#}
+{% macro tidied_coordinate() -%}
+    case
+        when channel in ({{ quoted_list(channels_of('phone')) }})
+            then {{ without_phone_punctuation("replace(coordinate, '(0)', '')") }}
+        else {{ lower_case(strip_blanks('coordinate')) }}
+    end
+{%- endmacro %}
+
+{% macro named_coordinate() -%}
+    nullif(
+        case
+            when channel in ({{ quoted_list(channels_of('phone')) }})
+                then {{ without_leading(
+                    "replace(coalesce(" ~ captured('tidied_coordinate', phone_text_pattern()) ~ ", tidied_coordinate), '+', '')", '0'
+                ) }}
+            else tidied_coordinate
+        end,
+        ''
+    )
 {%- endmacro %}
 
 {#
     Whether a consent names another coordinate than the profile has now; null when it names none, or when the two cannot be
     compared (postal addresses are not written the same way twice). Where the profile has none, any other comes later. A national
-    telephone number ends the international one, which is longer by a country code of one to three digits.
+    telephone number, of which trunk zeros are taken off, ends the international one, which is longer by a country code of one to
+    three digits and a plus sign.
 #}
 {% macro names_another(coordinate, named) -%}
-    {%- set present = {'email': 'coordinates.email_address', 'phone': 'coordinates.phone_number'}.get(coordinate) -%}
-    {%- set named = 'nullif(' ~ comparable(coordinate, named) ~ ", '')" -%}
     {%- if coordinate == 'email' -%}
-        case when {{ named }} is not null then coalesce({{ named }} <> {{ comparable(coordinate, present) }}, true) end
+        case when {{ named }} is not null then coalesce({{ named }} <> coordinates.email_address, true) end
     {%- elif coordinate == 'phone' -%}
         case
             when {{ named }} is not null
                 then coalesce(
-                    right({{ comparable(coordinate, present) }}, length({{ named }})) <> {{ named }}
-                    or length({{ named }}) < length({{ comparable(coordinate, present) }}) - 3,
+                    right(coordinates.phone_number, length({{ named }})) <> {{ named }}
+                    or length({{ named }}) < length(coordinates.phone_number) - 4,
                     true
                 )
         end

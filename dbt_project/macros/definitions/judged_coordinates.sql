@@ -3,9 +3,9 @@
     close; elsewhere each run judges everything, on as many machines as there are.
 #}
 
-{# The table of what was judged before, in the warehouse as it is when the run begins; empty without one. #}
+{# The table of what was judged before, in the warehouse as it is when the run begins; empty without one, or if all is to be built anew. #}
 {% macro judged_coordinates() -%}
-    {%- if execute and target.type == 'duckdb' -%}
+    {%- if execute and target.type == 'duckdb' and not flags.FULL_REFRESH -%}
         {{ return(load_cached_relation(api.Relation.create(
             database=target.database, schema=model.schema, identifier='int_judged_coordinates'
         )) or '') }}
@@ -49,12 +49,22 @@
     {{ return("'" ~ local_md5([found, seed.checksum.checksum, model.checksum.checksum] | join(';')) ~ "'") }}
 {%- endmacro %}
 
-{# Before the run judges: what profiles that are gone had, and what was judged by other rules. #}
-{% macro forget_judgements(customers) -%}
+{#
+    Before the run judges: take away what profiles that are gone had, and what was judged by other rules, which is to be judged too.
+    Those rules are known here only, since they are the SQL of models that read what is to be judged.
+#}
+{% macro forget_judgements(written, to_judge) -%}
     {%- if execute and target.type == 'duckdb' and load_cached_relation(this) -%}
         delete from {{ this }}
         where
             rules_hash <> {{ rules_hash() }}
-            or customer_id not in (select customer_id from {{ customers }})
+            or not exists (select 1 from {{ written }} as written where written.customer_id = {{ this.identifier }}.customer_id);
+
+        insert into {{ to_judge }}
+        select written.*
+        from {{ written }} as written
+        where
+            not exists (select 1 from {{ this }} as judged where judged.customer_id = written.customer_id)
+            and not exists (select 1 from {{ to_judge }} as listed where listed.customer_id = written.customer_id)
     {%- endif -%}
 {%- endmacro %}

@@ -159,6 +159,25 @@ opt_ins as (
 
 ),
 
+tidied as (
+
+    select
+        *,
+        {{ tidied_coordinate() }} as tidied_coordinate
+    from opt_ins
+    where nth_latest = 1
+
+),
+
+named as (
+
+    select
+        *,
+        {{ named_coordinate() }} as named_coordinate
+    from tidied
+
+),
+
 latest_opt_ins as (
 
     select
@@ -167,11 +186,10 @@ latest_opt_ins as (
             max(case when channel = '{{ channel }}' then occurred_at end) as {{ channel }}_opt_in_at,
             max(case when channel = '{{ channel }}' then legal_basis end) as {{ channel }}_legal_basis,
             max(case when channel = '{{ channel }}' and has_proof then 1 else 0 end) = 1 as {{ channel }}_has_proof,
-            max(case when channel = '{{ channel }}' then coordinate end) as {{ channel }}_coordinate,
+            max(case when channel = '{{ channel }}' then named_coordinate end) as {{ channel }}_coordinate,
         {% endfor -%}
         count(*) as n_channels
-    from opt_ins
-    where nth_latest = 1
+    from named
     group by customer_id
 
 ),

@@ -5,7 +5,7 @@
         incremental_strategy='delete+insert',
         unique_key='customer_id',
         on_schema_change='sync_all_columns',
-        pre_hook='{{ forget_judgements(ref("stg_customers")) }}',
+        pre_hook='{{ forget_judgements(ref("int_written_coordinates"), ref("int_coordinates_to_judge")) }}',
     )
 }}
 
