@@ -114,9 +114,13 @@
     {{ latest.sql }}
 {%- endmacro %}
 
-{# Whether the soft bounces of the month go on with the row of the month before: nothing arrived, and the address is the same. #}
+{#
+    Whether the row of soft bounces of the months before goes on: the address is the same, and nothing arrived since the row began.
+    What arrived before, and became known late, does not end it.
+#}
 {% macro row_goes_on() -%}
-    email_arrived_at is null and not {{ has_changed('email') if 'email' in coordinates() else 'false' }}
+    coalesce(latest_arrived_at < opening_soft_bounces_since, latest_arrived_at is null)
+    and not {{ has_changed('email') if 'email' in coordinates() else 'false' }}
 {%- endmacro %}
 
 {% macro has_soft_bounces(coordinate) -%}

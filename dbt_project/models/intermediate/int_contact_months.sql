@@ -17,6 +17,7 @@
 {%- set time = dbt.type_timestamp() -%}
 {%- set carried = {
     'customer_id': dbt.type_string(), 'is_in_base': dbt.type_boolean(), 'email_soft_bounces': dbt.type_bigint(),
+    'email_soft_bounces_since': time, 'email_arrived_at': time,
 } -%}
 {%- for coordinate in coordinates() -%}
     {%- do carried.update({
@@ -120,24 +121,28 @@ delivered as (
             {% endfor -%}
         {% endfor -%}
         max(case when coordinate = 'email' and event_type in ('campaign_open', 'campaign_click') then occurred_at end)
-            as email_arrived_at
+            as latest_arrived_at
     from deliveries
     group by customer_id
 
 ),
 
+-- Those that go on a row: nothing arrived after them, as far as is known, and the address is the one they went to.
 soft_bounces as (
 
     select
         deliveries.customer_id,
-        count(*) as n_in_a_row
+        count(*) as n_in_a_row,
+        min(deliveries.occurred_at) as since
     from deliveries
     inner join delivered on deliveries.customer_id = delivered.customer_id
+    left join opening on deliveries.customer_id = opening.customer_id
     left join coordinates on deliveries.customer_id = coordinates.customer_id
     where
         deliveries.coordinate = 'email'
         and deliveries.event_type = 'soft_bounce'
-        and (delivered.email_arrived_at is null or deliveries.occurred_at > delivered.email_arrived_at)
+        and (delivered.latest_arrived_at is null or deliveries.occurred_at > delivered.latest_arrived_at)
+        and (opening.email_arrived_at is null or deliveries.occurred_at > opening.email_arrived_at)
         and (
             coordinates.email_changed_at is null
             or coordinates.email_changed_at >= {{ next_month_start }}
@@ -225,8 +230,11 @@ joined as (
         coordinates.n_placeholders,
         shared_emails.email_address is not null or shared_phones.phone_number is not null as is_duplicate,
         opening.email_soft_bounces as opening_soft_bounces,
-        delivered.email_arrived_at,
-        soft_bounces.n_in_a_row
+        opening.email_soft_bounces_since as opening_soft_bounces_since,
+        opening.email_arrived_at as opening_arrived_at,
+        delivered.latest_arrived_at,
+        soft_bounces.n_in_a_row,
+        soft_bounces.since
     from customer_months
     left join opening on customer_months.customer_id = opening.customer_id
     left join coordinates on customer_months.customer_id = coordinates.customer_id
@@ -248,8 +256,11 @@ judged as (
         {% for channel in var('channels') -%}
             {{ has_new_opt_in(channel) }} as {{ channel }}_has_new_opt_in,
         {% endfor -%}
+        {{ greatest_known('latest_arrived_at', 'opening_arrived_at') }} as email_arrived_at,
         coalesce(n_in_a_row, 0)
-        + case when {{ row_goes_on() }} then coalesce(opening_soft_bounces, 0) else 0 end as email_soft_bounces
+        + case when {{ row_goes_on() }} then coalesce(opening_soft_bounces, 0) else 0 end as email_soft_bounces,
+        case when {{ row_goes_on() }} then {{ least_known('since', 'opening_soft_bounces_since') }} else since end
+            as email_soft_bounces_since
     from joined
 
 ),
@@ -328,6 +339,8 @@ final as (
             {{ coordinate }}_failure,
         {% endfor -%}
         email_soft_bounces,
+        email_soft_bounces_since,
+        email_arrived_at,
         n_key_fields_filled,
         n_values,
         n_placeholders,
