@@ -38,7 +38,7 @@ def _sizes(_: click.Context, __: click.Parameter, value: str | None) -> list[int
 @click.option("--repetitions", default=3, show_default=True, help="Counted runs of each contender; the median is printed.")
 @click.option("--first-build-repetitions", default=1, show_default=True, help="Counted runs of the first build.")
 @click.option("--postgres-profiles", type=int, help="Size of the base for PostgreSQL, when loading all would take too long.")
-@click.option("--big-profiles", type=int, help="Size of the second base, for memory and for reachability. [default: 5 × --profiles]")
+@click.option("--big-profiles", type=int, help="Size of the second base: memory, reachability. [default: 5 × --profiles]")
 @click.option("--big-months", default=12, show_default=True, help="Months of the second base, with a fifth of the events each.")
 @click.option(
     "--spark-profiles", callback=_sizes, help="Sizes for Spark, separated by commas. [default: 1/4, 1/2, 1 of --profiles]"
