@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.challenges.findings import findings_of
+from orchestration.challenges.findings import findings_in
 from orchestration.challenges.sentences import report
 from orchestration.dictionary import DOCS_DIR
 from orchestration.engine import engine_of
@@ -38,13 +38,12 @@ def page_with_figures(warehouse: Path) -> str:
     Raises:
         WarehouseError: the warehouse cannot be read.
         duckdb.Error: a query of the page does not run there.
-        ChallengesError: no month is closed there.
     """
     engine = engine_of(load_settings({**os.environ, "BATHTUB_TARGET": "duckdb", "BATHTUB_WAREHOUSE": str(warehouse)}))
 
     def told(found: re.Match[str]) -> str:
-        month, findings = findings_of(engine, None)
-        return _with_figures(found, "```text\n" + "\n".join(report(month, findings, found["language"])).strip() + "\n```")
+        lines = report(DEMO_END, findings_in(engine, DEMO_END), found["language"])
+        return _with_figures(found, "```text\n" + "\n".join(lines).strip() + "\n```")
 
     with reading(warehouse) as connection:
         page = _QUERY.sub(

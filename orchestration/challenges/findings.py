@@ -37,9 +37,7 @@ def is_worse(one: Finding, other: Finding) -> bool:
 
 
 def findings_of(engine: Engine, month: date | None) -> tuple[date, list[Finding]]:
-    """Return a closed month, by default the latest, and its findings.
-
-    The most severe come first; among them the whole base, then the newest.
+    """Return a closed month, by default the latest, and its findings as `findings_in` does.
 
     Raises:
         ChallengesError: no month is closed, or that one is not.
@@ -52,8 +50,11 @@ def findings_of(engine: Engine, month: date | None) -> tuple[date, list[Finding]
         raise ChallengesError(
             f"{month_text(month)} is not closed; choose a month from {month_text(closed[0])} to {month_text(closed[-1])}."
         )
+    return month, findings_in(engine, month)
+
+
+def findings_in(engine: Engine, month: date) -> list[Finding]:
+    """Return the findings of a month: the most severe first; among them those of the whole base, then the newest."""
     rows = engine.rows(f"select {COLUMNS} from marts.challenges_monthly where snapshot_month = date '{month:%Y-%m-%d}'")
     found = [Finding(*row) for row in rows]
-    return month, sorted(
-        found, key=lambda f: (SEVERITIES.index(f.severity), f.source != "all", f.evidence_months, f.code, f.source)
-    )
+    return sorted(found, key=lambda f: (SEVERITIES.index(f.severity), f.source != "all", f.evidence_months, f.code, f.source))

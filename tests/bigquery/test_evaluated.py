@@ -22,7 +22,7 @@ from tests.end_to_end.traps import FIRST
 ZONE = "Europe/Paris"
 MONTHS = (FIRST, add_months(FIRST, 1))
 # Its rows are those of the months of one run, and DuckDB's last run was of another month.
-OF_LAST_RUN = OF_ONE_RUN | {"core.int_first_traces"}
+OF_LAST_RUN = OF_ONE_RUN | {"core.int_first_traces", "private.retention_due_profiles"}
 
 
 class _Evaluation:
