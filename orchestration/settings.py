@@ -177,6 +177,17 @@ class Challenges(_Strict):
     levels: ChallengeLevels
 
 
+class Alerts(_Strict):
+    """When the nightly checks run, what they learn from, and from which values on they speak."""
+
+    hour: int = Field(ge=0, le=23)
+    training_days: int = Field(ge=56, le=400)
+    warm_up_days: int = Field(ge=0, le=120)
+    close_deadline_days: int = Field(ge=1, le=60)
+    recovery_runs: int = Field(ge=1, le=10)
+    bounds: dict[Identifier, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+
+
 class Vars(_Strict):
     """The business vars of `dbt_project.yml`, overridden by `BATHTUB_VARS`."""
 
@@ -197,6 +208,7 @@ class Vars(_Strict):
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
     challenges: Challenges
+    alerts: Alerts
     report_language: Literal["fr", "en"]
     phone_regions: Annotated[list[str], AfterValidator(_phone_regions)]
     closing_grace_days: int = Field(ge=0, le=27)
@@ -258,6 +270,10 @@ class Settings:
     spark_port: int
     spark_storage: Path
     nameserver: tuple[str, int] | None
+    alerts_dir: Path
+    alert_urls: str = field(repr=False)
+    heartbeat_url: str = field(repr=False)
+    alert_data_docs: bool
     raw_files: Mapping[str, str]
     overrides: Mapping[str, Any] = field(repr=False)
 
@@ -282,6 +298,21 @@ def _whole_number(env: Mapping[str, str], name: str, default: int, least: int) -
     if not text.isdecimal() or int(text) < least:
         raise ConfigurationError(f"{name} = {text!r}; allowed: a whole number from {least}.")
     return int(text)
+
+
+def _yes_or_no(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "").strip().lower()
+    if text not in ("", "yes", "no"):
+        raise ConfigurationError(f"{name} = {text!r}; allowed: yes or no.")
+    return text == "yes"
+
+
+def _heartbeat(env: Mapping[str, str]) -> str:
+    url = env.get("BATHTUB_HEARTBEAT_URL", "").strip()
+    if url and not re.fullmatch(r"https?://[^\s]+", url):
+        # Its path is a secret: the value is not repeated.
+        raise ConfigurationError("BATHTUB_HEARTBEAT_URL is not a URL; allowed: one that begins with https:// or http://.")
+    return url
 
 
 def _nameserver(env: Mapping[str, str]) -> tuple[str, int] | None:
@@ -322,9 +353,10 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     if not re.fullmatch(r"\d+(\.\d+)?\s?(MB|GB|MiB|GiB)", memory_limit):
         raise ConfigurationError(f"BATHTUB_MEMORY_LIMIT = {memory_limit!r}; allowed: a size such as 4GB or 800MB.")
     raw_files = _mapping(env, "BATHTUB_RAW_FILES", "{orders: 'sales/*.csv.gz'}")
+    warehouse = path("BATHTUB_WAREHOUSE", "data/bathtub.duckdb")
     settings = Settings(
         raw_dir=path("BATHTUB_RAW_DIR", "data/raw"),
-        warehouse=path("BATHTUB_WAREHOUSE", "data/bathtub.duckdb"),
+        warehouse=warehouse,
         dagster_home=path("DAGSTER_HOME", "data/dagster"),
         target=target,
         memory_limit=memory_limit,
@@ -334,6 +366,11 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         spark_port=_whole_number(env, "BATHTUB_SPARK_PORT", 10_000, least=1),
         spark_storage=path("BATHTUB_SPARK_STORAGE", "data/spark/storage"),
         nameserver=_nameserver(env),
+        # Beside the warehouse: two bases do not share incidents.
+        alerts_dir=path("BATHTUB_ALERTS_DIR", str(warehouse.with_suffix(".alerts"))),
+        alert_urls=env.get("BATHTUB_ALERT_URLS", "").strip(),
+        heartbeat_url=_heartbeat(env),
+        alert_data_docs=_yes_or_no(env, "BATHTUB_ALERT_DATA_DOCS"),
         raw_files={str(table): str(pattern) for table, pattern in raw_files.items()},
         overrides=_mapping(env, "BATHTUB_VARS", "{reporting_timezone: America/New_York}"),
     )
