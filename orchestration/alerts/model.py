@@ -58,8 +58,9 @@ class Finding:
 
     `scope` names the place from the widest to the narrowest part, for example feed, source, column. `observed` lies outside
     `low` and `high` when the check failed; a bound that is not there is None. `history` holds the values of the 14 days (or
-    months) up to the judged one, oldest first, None where there is none. `since` is the first day of an unbroken run of failures,
-    as far as the observations tell. `detail` says why a check could not run, or names columns; never a value of a person.
+    months) up to the judged one, oldest first, None where there is none. `since` is the first day of an unbroken run of
+    failures, as far as the observations tell. `detail` says why a check could not run, or names columns; it never holds a
+    value of a person.
     """
 
     check: Check
