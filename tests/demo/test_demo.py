@@ -273,7 +273,7 @@ PROMISES = {
             (select max(loaded_at) from customers), (select max(loaded_at) from consents)) < '2026-11-03'
     """,
     "the till's orders of the last day come a night too late": """
-        select bool_and((loaded_at::timestamp::date = '2026-11-02') = (origin = 'till'))
+        select bool_and((orders.loaded_at::timestamp::date = '2026-11-02') = (origin = 'till'))
             and count(*) filter (where origin = 'till') > 0 and count(*) filter (where origin <> 'till') > 0
         from orders inner join profiles using (customer_id)
         where ordered_at >= '2026-10-31' and ordered_at < '2026-11-01'
