@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges alerts confirm-deletion mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -34,6 +34,12 @@ dev: $(VENV)/.base ## Open the orchestrator's web page on this machine
 
 challenges: $(VENV)/.base ## Tell what the base hides, the latest closed month (CHALLENGE_ARGS="--month 2026-10 --language en")
 	@$(RUN) orchestration challenges $(CHALLENGE_ARGS)
+
+alerts: $(VENV)/.base ## List what is wrong now (ALERT_ARGS="ack 12", mute, noise, show, deliver, test)
+	@$(RUN) orchestration alerts $(ALERT_ARGS)
+
+confirm-deletion: $(VENV)/.base ## Confirm that a mass deletion is real (CONFIRM_ARGS="--by NAME --yes")
+	@$(RUN) orchestration confirm-deletion $(CONFIRM_ARGS)
 
 mail-servers: $(VENV)/.base ## Ask name servers which e-mail domains of the base accept mail (MAIL_ARGS="--max-age-days 30")
 	@$(RUN) orchestration mail-servers $(MAIL_ARGS)

@@ -14,6 +14,8 @@ from textwrap import wrap
 
 import click
 
+from orchestration.alerts.commands import alerts
+from orchestration.alerts.store import AlertsError
 from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
 from orchestration.dbt import DbtError, duration
@@ -44,6 +46,7 @@ FAULTS_OF_USE = (
     MailServersError,
     RetentionError,
     ChallengesError,
+    AlertsError,
 )
 
 
@@ -232,6 +235,9 @@ def challenges(month: date | None, language: str | None) -> None:
     told, findings = findings_of(engine_of(settings), month)
     for line in report(told, findings, language or settings.vars.report_language):
         log.info("%s", line)
+
+
+main.add_command(alerts)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
