@@ -23,7 +23,7 @@ BY = click.option("--by", help="Who does it, for the record; by default the name
 NUMBER = click.argument("number", type=int)
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[date]):
     """A day written `YYYY-MM-DD`."""
 
     name = "day"
