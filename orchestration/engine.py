@@ -24,6 +24,9 @@ class Close(Protocol):
     def state(self) -> WarehouseState:
         """The months closed before."""
 
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on what the close built so far; schemas are named as readers name them."""
+
     def begin(self, first_month: date, months: Sequence[date]) -> None:
         """Prepare for dbt, which is to build `months`."""
 
@@ -55,8 +58,8 @@ class Engine(Protocol):
     def read_state(self) -> WarehouseState:
         """Return what readers see: the first month and the closed ones."""
 
-    def refresh_raw(self, report: Report) -> IngestResult:
-        """Bring what is new in the raw folder in."""
+    def refresh_raw(self, report: Report, judged: date | None = None) -> IngestResult:
+        """Bring what is new in the raw folder in; with `judged`, observe the feeds up to that local day."""
 
     def closing(self, purpose: str, report: Report) -> AbstractContextManager[Close]:
         """Keep other writers out and yield a close."""
@@ -98,8 +101,8 @@ class DuckDBEngine:
     def read_state(self) -> WarehouseState:
         return read_state(self.settings.warehouse)
 
-    def refresh_raw(self, report: Report) -> IngestResult:
-        return refresh_raw(self.settings, report)
+    def refresh_raw(self, report: Report, judged: date | None = None) -> IngestResult:
+        return refresh_raw(self.settings, report, judged)
 
     @contextmanager
     def closing(self, purpose: str, report: Report) -> Iterator[Close]:
@@ -119,6 +122,10 @@ class _DuckDBClose:
     @property
     def state(self) -> WarehouseState:
         return read_state(self.copy)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with reading(self.copy) as connection:
+            return connection.execute(sql).fetchall()
 
     def begin(self, first_month: date, months: Sequence[date]) -> None:
         record_first_month(self.copy, first_month)

@@ -28,6 +28,12 @@ create table if not exists ops.ingested_tables (
     n_defects bigint, n_future_dates bigint, n_orphans bigint, n_files bigint, is_view boolean, is_present boolean,
     missing_columns varchar[], unknown_columns varchar[], ingested_at timestamp, contract varchar
 );
+create table if not exists ops.feed_deliveries (
+    ingested_at timestamp, feed varchar, n_files_read bigint, n_read bigint, n_kept_change bigint, n_quarantined bigint,
+    n_superseded bigint, n_defects bigint, n_future_dates bigint, n_orphans bigint, missing_columns varchar[],
+    unknown_columns varchar[], is_full boolean
+);
+create table if not exists ops.orphans (table_name varchar, customer_id varchar, n_rows bigint);
 create table if not exists ops.warehouse (raw_dir varchar, history_loaded_until timestamp, first_month date);
 """
 COUNTS = (
@@ -124,6 +130,23 @@ def write_table(con: duckdb.DuckDBPyConnection, table: Table, result: TableResul
     con.execute(f"insert into ops.ingested_tables values ({', '.join('?' * len(row))})", row)
 
 
+def write_delivery(
+    con: duckdb.DuckDBPyConnection, before: TableResult | None, after: TableResult, now: datetime, is_full: bool
+) -> None:
+    """Add a line to the book of deliveries: what this ingest read of a table, as the difference with the state before."""
+    known = before or TableResult(after.name)
+
+    def more(name: str) -> int:
+        return max(int(getattr(after, name)) - int(getattr(known, name)), 0)
+
+    row = [
+        now, after.name, after.n_files_read, more("rows_read"), after.rows_kept - known.rows_kept, more("rows_quarantined"),
+        more("rows_superseded"), more("n_defects"), after.n_future_dates, after.n_orphans, list(after.missing_columns),
+        list(after.unknown_columns), is_full,
+    ]  # fmt: skip
+    con.execute(f"insert into ops.feed_deliveries values ({', '.join('?' * len(row))})", row)
+
+
 def write_warehouse(con: duckdb.DuckDBPyConnection, raw_dir: Path, now: datetime, settings_vars: Vars) -> None:
     """Write where the files are and the first month; the end of the history is written once and then stays."""
     if con.execute("select 1 from ops.warehouse").fetchone() is None:
@@ -187,15 +210,52 @@ def count_future_dates(con: duckdb.DuckDBPyConnection, table: Table, now: dateti
     return _number(con, f"select {counts} from raw.{table.name} where {' or '.join(is_future)}")
 
 
-def count_orphans(con: duckdb.DuckDBPyConnection, table: Table) -> int:
-    """Rows about a customer whom raw.customers does not know; they stay in raw and count for nobody."""
-    if table.name == "customers" or all(column.name != "customer_id" for column in table.columns):
-        return 0
-    return _number(
-        con,
-        f"select count(*) from raw.{table.name} as found anti join raw.customers as known "
-        "on found.customer_id = known.customer_id where found.customer_id is not null",
+def has_orphans(table: Table) -> bool:
+    """Whether rows of the table are about a customer."""
+    return table.name != "customers" and any(column.name == "customer_id" for column in table.columns)
+
+
+def recount_orphans(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Write anew which rows of a table are about a customer whom raw.customers does not know; they count for nobody."""
+    con.execute("delete from ops.orphans where table_name = ?", [table.name])
+    if has_orphans(table):
+        add_orphans(con, table, f"select customer_id from raw.{table.name}")
+
+
+def add_orphans(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> None:
+    """Add the orphans among rows (a query) that came to a table."""
+    con.execute(f"""
+        insert into ops.orphans
+        select '{table.name}', customer_id, count(*) from ({rows}) as found anti join raw.customers as known using (customer_id)
+        where customer_id is not null group by customer_id""")
+
+
+def keep_customers(con: duckdb.DuckDBPyConnection) -> None:
+    """Remember in `customers_before` who is known before an ingest: whoever goes leaves orphans."""
+    con.execute("create or replace temp table customers_before (customer_id varchar)")
+    if has_table(con, "raw", "customers"):
+        con.execute("insert into customers_before select customer_id from raw.customers")
+
+
+def claim_orphans(con: duckdb.DuckDBPyConnection, tables: Iterable[Table]) -> None:
+    """Follow a change of raw.customers: new ones claim their orphans, those of `customers_before` that went leave theirs."""
+    con.execute("delete from ops.orphans where customer_id in (select customer_id from raw.customers)")
+    con.execute(
+        "create or replace temp table customers_gone as select customer_id from customers_before anti join raw.customers "
+        "using (customer_id)"
     )
+    if _number(con, "select count(*) from customers_gone"):
+        for table in tables:
+            if has_orphans(table):
+                add_orphans(
+                    con, table, f"select customer_id from raw.{table.name} semi join customers_gone using (customer_id)"
+                )
+    con.execute("drop table customers_gone")
+
+
+def count_orphans(con: duckdb.DuckDBPyConnection, table: Table) -> int:
+    """Return how many rows of a table `ops.orphans` holds."""
+    return _number(con, f"select coalesce(sum(n_rows), 0)::bigint from ops.orphans where table_name = '{table.name}'")
 
 
 def future_columns(table: Table) -> Sequence[str]:

@@ -20,7 +20,7 @@ from orchestration.ingest.layouts import Layout, read_layouts
 from orchestration.ingest.load import create_empty, load
 from orchestration.ingest.plan import Plan, make_plan
 from orchestration.ingest.result import IngestError, IngestResult, TableResult
-from orchestration.ingest.views import ViewPart
+from orchestration.ingest.views import ViewPart, read_files
 from orchestration.settings import Settings
 
 MOST_NAMES_IN_A_WARNING = 5
@@ -32,6 +32,7 @@ class _Run:
     now: datetime
     history_until: datetime | None
     scratch: Path
+    recounts_orphans: bool
 
 
 @dataclass(frozen=True)
@@ -142,17 +143,22 @@ def _write(
 ) -> None:
     con.execute("begin transaction")
     try:
+        # A warehouse of before this book existed has its orphans counted once.
+        has_orphans_book = accounts.has_table(con, "ops", "orphans")
         con.execute(accounts.TABLES)
         for plan in plans:
             if plan.has_work:
+                if plan.table.name == "customers":
+                    accounts.keep_customers(con)
                 with tempfile.TemporaryDirectory(prefix="bathtub-ingest-") as scratch:
-                    run = _Run(con, now, books.history_loaded_until, Path(scratch))
+                    run = _Run(con, now, books.history_loaded_until, Path(scratch), not has_orphans_book)
                     before = books.tables.get(plan.table.name)
                     outcome = _write_table(run, plan, layouts[plan.table.name], before)
+                accounts.write_delivery(con, before, outcome, now, plan.is_full)
                 result.tables[plan.table.name] = outcome
                 report(outcome.line())
-        if result.tables["customers"].changed:
-            _count_orphans_again(con, [plan.table for plan in plans if not plan.has_work], now, result)
+                if plan.table.name == "customers":
+                    _follow_customers(run, plans, result)
         accounts.write_warehouse(con, settings.raw_dir, now, settings.vars)
         con.execute("commit")
     except BaseException:
@@ -160,13 +166,20 @@ def _write(
         raise
 
 
-def _count_orphans_again(con: duckdb.DuckDBPyConnection, tables: Sequence[Table], now: datetime, result: IngestResult) -> None:
-    """New customers claim orphans of tables that got no new file."""
-    for table in tables:
-        n_orphans = accounts.count_orphans(con, table)
-        if n_orphans != result.tables[table.name].n_orphans:
-            result.tables[table.name] = replace(result.tables[table.name], n_orphans=n_orphans)
-            accounts.write_table(con, table, result.tables[table.name], now)
+def _follow_customers(run: _Run, plans: Sequence[Plan], result: IngestResult) -> None:
+    """Customers came or went: count the orphans of the other tables again, and note those of tables without a new file."""
+    present = [plan for plan in plans if accounts.has_table(run.con, "raw", plan.table.name)]
+    accounts.claim_orphans(run.con, [plan.table for plan in present])
+    for plan in present:
+        known = result.tables.get(plan.table.name)
+        if known is None or plan.has_work:
+            continue
+        if run.recounts_orphans:
+            accounts.recount_orphans(run.con, plan.table)
+        n_orphans = accounts.count_orphans(run.con, plan.table)
+        if n_orphans != known.n_orphans:
+            result.tables[plan.table.name] = replace(known, n_orphans=n_orphans)
+            accounts.write_table(run.con, plan.table, result.tables[plan.table.name], run.now)
 
 
 def _write_table(run: _Run, plan: Plan, layouts: dict[Layout, list[RawFile]], before: TableResult | None) -> TableResult:
@@ -181,9 +194,19 @@ def _write_table(run: _Run, plan: Plan, layouts: dict[Layout, list[RawFile]], be
     if written is None:
         written = _as_table(run, plan, layouts, is_full, before)
     _write_files(run, plan, written, is_full)
+    _write_orphans(run, plan, written, is_full)
     outcome = _outcome(run, plan, layouts, written, None if is_full else before)
     accounts.write_table(con, table, outcome, run.now)
     return outcome
+
+
+def _write_orphans(run: _Run, plan: Plan, written: _Written, is_full: bool) -> None:
+    """Of files that a view reads beside earlier ones, only the new rows are looked at."""
+    if written.parts is None or is_full or run.recounts_orphans:
+        accounts.recount_orphans(run.con, plan.table)
+    elif accounts.has_orphans(plan.table):
+        for file in plan.new:
+            accounts.add_orphans(run.con, plan.table, read_files(written.parts[file.path].select, [file.absolute]))
 
 
 def _empty_quarantine(con: duckdb.DuckDBPyConnection, table: Table) -> None:

@@ -49,9 +49,9 @@ class SparkEngine:
         with connecting(self.settings) as cluster:
             return publication.read_state(cluster)
 
-    def refresh_raw(self, report: Report) -> IngestResult:
+    def refresh_raw(self, report: Report, judged: date | None = None) -> IngestResult:
         """Read what is new in the raw folder, and land the tables that changed on the cluster."""
-        result = refresh_raw(self.settings, report)
+        result = refresh_raw(self.settings, report, judged)
         with self._writing("landing of raw tables", report), connecting(self.settings) as cluster:
             publication.prepare(self.settings, cluster)
             land(self.settings, cluster, report)
@@ -97,6 +97,10 @@ class _SparkClose:
     def state(self) -> WarehouseState:
         with connecting(self._settings) as cluster:
             return publication.read_state(cluster)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with connecting(self._settings) as cluster:
+            return cluster.rows(publication.of_dbt(sql))
 
     def begin(self, first_month: date, months: Sequence[date]) -> None:
         close.record_first_month(self._settings.warehouse, first_month)

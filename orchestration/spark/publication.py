@@ -26,6 +26,7 @@ MONTHS = ("snapshot_month date", "closed_by string")
 RUNS = ("closed_by string", "closed_at timestamp_ltz", "run_id string")
 # The part of a schema's name that dbt's relations have and readers' have not, in a query.
 OF_DBT = re.compile(rf"\b{BUILDING}(?=(?:{'|'.join((*LAYERS, 'ops'))})\.)")
+OF_READERS = re.compile(rf"\b(?=(?:{'|'.join(LAYERS)})\.)")
 RELATION = re.compile(r"\b\w+\.\w+\b")
 # A table that a run makes anew, as against one that keeps months.
 WHOLE_TABLE = re.compile(r"\w+__([0-9a-f]{8})")
@@ -107,6 +108,11 @@ class Close:
 
     def _after(self, months: Sequence[date]) -> dict[date, str]:
         return {**self._before, **dict.fromkeys(months, self.closed_by)}
+
+
+def of_dbt(query: str) -> str:
+    """Return a query that names readers' schemas as one on what dbt has built, months under way included."""
+    return OF_READERS.sub(BUILDING, query)
 
 
 def _show_relations(cluster: Cluster) -> None:
