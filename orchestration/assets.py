@@ -25,9 +25,11 @@ from dagster import (
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 
+from orchestration.alerts.deletions import confirmed, departures, refusal
 from orchestration.asset_page import AssetPage
 from orchestration.close import (
     CloseError,
+    WarehouseState,
     dbt_close_args,
     first_month,
     plan,
@@ -145,6 +147,7 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                 months = plan(settings.vars, state, now, first, last)
                 if not months:
                     raise CloseError(f"No month from {keys.start} to {keys.end} has an activity in the raw files.")
+                refuse_mass_deletion(settings, close, state)
                 close.begin(first_month(settings.vars, state) or months[0], months)
                 try:
                     yield from _close(context, settings, close, months)
@@ -163,6 +166,17 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
             raise Failure("The close was interrupted; the warehouse is as it was.", allow_retries=False) from error
 
     return close_months
+
+
+def refuse_mass_deletion(settings: Settings, close: Close, state: WarehouseState) -> None:
+    """Stop a close that would count the profiles of a truncated feed as deleted.
+
+    Raises:
+        CloseError: many profiles are gone, and nobody has confirmed it.
+    """
+    found = departures(close.rows) if state.closed else None
+    if found is not None and (reason := refusal(found, settings.vars, confirmed(settings, found.month))):
+        raise CloseError(reason)
 
 
 def _close(context: AssetExecutionContext, settings: Settings, close: Close, months: list[date]) -> Iterator[Any]:

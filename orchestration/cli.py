@@ -15,6 +15,8 @@ from textwrap import wrap
 import click
 
 from orchestration.alerts.commands import alerts
+from orchestration.alerts.deletions import confirm, departures
+from orchestration.alerts.names import shown_name
 from orchestration.alerts.store import AlertsError
 from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
@@ -220,7 +222,27 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError) as error:
-        raise RetentionError("The system does not say who exports; say it with --by.") from error
+        raise RetentionError("The system does not say who you are; say it with --by.") from error
+
+
+@main.command()
+@click.option("--by", help="Who confirms, for the record; by default the name of the system's user.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def confirm_deletion(by: str | None, yes: bool) -> None:
+    """Confirm that the profiles which are gone were deleted on purpose; a close that it stopped goes on."""
+    settings = load_settings()
+    engine = engine_of(settings)
+    found = departures(engine.rows) if engine.read_state().closed else None
+    if found is None or not found.n_gone:
+        log.info("No profile of the latest closed month is gone; there is nothing to confirm.")
+        return
+    log.info("%s of %s profiles of %s are gone:", f"{found.n_gone:,}", f"{found.n_base:,}", month_text(found.month))
+    for source, n_gone in sorted(found.by_source.items(), key=lambda item: -item[1]):
+        log.info("  %s  %s", f"{n_gone:>10,}", shown_name(source))
+    if not yes:
+        click.confirm("Were they deleted on purpose?", abort=True)
+    confirm(settings, found, by or _user(), datetime.now(UTC))
+    log.info("Confirmed, and recorded in ops.confirmed_deletions. Closes go on while no more are gone: make build")
 
 
 @main.command()
