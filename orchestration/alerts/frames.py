@@ -265,20 +265,24 @@ class _Feeds:
         for feed in self.observed.feeds:
             parts, wholes = self.observed.series("n_orphans", feed), self.observed.series("n_rows", feed)
             if parts:
-                found.append(self._share_row(_place(feed=feed), {day: (parts.get(day, 0), n) for day, n in wholes.items()}))
+                pairs = {day: (parts.get(day, 0), n) for day, n in wholes.items()}
+                found.append(self._share_row(_place(feed=feed), pairs, self.params))
         return [row for row in found if row]
 
     def nulls(self) -> list[Row]:
-        found = [self._share_row(_place(feed=feed, column=name), days) for (feed, name), days in self.observed.nulls.items()]
+        columns = self.observed.nulls.items()
+        found = [self._share_row(_place(feed=feed, column=name), days, self.params) for (feed, name), days in columns]
         return [row for row in found if row]
 
     def bounces(self) -> list[Row]:
         return self._answers("n_hard_bounces", "n_soft_bounces")
 
     def complaints(self) -> list[Row]:
-        return self._answers("n_complaints")
+        # A share of two in a thousand is already much: the narrowest band of other shares would hide it.
+        params = replace(self.params, min_share_change=self.bounds["complaint_change"])
+        return self._answers("n_complaints", params=params)
 
-    def _answers(self, *names: str) -> list[Row]:
+    def _answers(self, *names: str, params: BandParams | None = None) -> list[Row]:
         """Answers of a day to the sends of that day and the two before."""
         sent = self.observed.series("n_sent", "events")
         counts = [self.observed.series(name, "events") for name in names]
@@ -286,20 +290,20 @@ class _Feeds:
         for day in {*sent, *(day for series in counts for day in series)}:
             n_sent = sum(sent.get(day - step * DAY, 0) for step in range(ANSWERED_DAYS))
             days[day] = (min(sum(series.get(day, 0) for series in counts), n_sent), n_sent)
-        row = self._share_row(_place(feed="events"), days)
+        row = self._share_row(_place(feed="events"), days, params or self.params)
         return [row] if row else []
 
-    def _share_row(self, place: Mapping[str, str], days: Mapping[date, tuple[int, int]]) -> Row | None:
+    def _share_row(self, place: Mapping[str, str], days: Mapping[date, tuple[int, int]], params: BandParams) -> Row | None:
         """A share of the judged day against its band over the training days; None where there is nothing to judge (yet)."""
         first = min(days, default=self.judged)
 
         def read(day: date) -> _Reading | None:
             part, whole = days.get(day, (0, 0))
-            begin = day - self.params.training_days * DAY
+            begin = day - params.training_days * DAY
             history = [pair for other, pair in days.items() if begin <= other < day and pair[1]]
-            if not whole or len(history) < self.params.least_days:
+            if not whole or len(history) < params.least_days:
                 return None
-            band = share_band(history, self.params, whole)
+            band = share_band(history, params, whole)
             return _Reading(part / whole, -math.inf, band.high, part, self._is_warming_up(first))
 
         return self._row(place, read, lambda _: tuple(_share(*days.get(day, (0, 0))) for day in _shown(self.judged)))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.alerts.catalogue import BOUND, ExpectationEntry, Rule, rules
 from orchestration.alerts.frames import COLUMNS, SCOPE, Frames, Unbuilt
 from orchestration.alerts.model import Check, Finding, Severity, Status, Subject
+from orchestration.alerts.names import shown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +49,8 @@ def judge(
     """Return what the checks of a subject found in their frames: a finding per check and row, passed ones too.
 
     A check that ran has one more finding, without a place, which passed: it ends an earlier one that said that it could not
-    run. A check whose frame could not be built, or whose expectation raised, is `unknown`, without a place. `bounds` are those of
-    `vars.alerts`. With `data_docs`, Great Expectations' own pages of this run are built in that folder.
+    run. A check whose frame could not be built, or whose expectation raised, is `unknown`, without a place. `bounds` are those
+    of `vars.alerts`. With `data_docs`, Great Expectations' own pages of this run are built in that folder.
     """
     asked = rules(subject)
     unready = {rule.check.code: error for rule in asked if (error := _unready(frames.get(rule.frame)))}
@@ -133,7 +134,9 @@ def _verdicts(
     batch = context.data_sources.add_pandas("frames").add_dataframe_asset(subject).add_batch_definition_whole_dataframe("all")
     validation = context.validation_definitions.add(gx.ValidationDefinition(name=subject, data=batch, suite=suite))
     # Great Expectations sees names of places and numbers; what it hands back of them stays in this process.
-    seen = table[["frame", "row", *SCOPE, *FLAGS]].assign(**{name: table[name].astype("float64") for name in NUMBERS})
+    shown = {part: table[part].map(shown_name) for part in SCOPE}
+    numbers = {name: table[name].astype("float64") for name in NUMBERS}
+    seen = table[["frame", "row", *FLAGS]].assign(**shown, **numbers)
     result = validation.run(
         batch_parameters={"dataframe": seen},
         expectation_parameters=dict(bounds),
@@ -266,7 +269,7 @@ def _finite(value: float | None) -> float | None:
 def _result(finding: Finding) -> dict[str, Any]:
     return {
         "check": finding.check.code,
-        "scope": dict(finding.scope),
+        "scope": {part: shown_name(name) for part, name in finding.scope.items()},
         "status": finding.status.value,
         "severity": finding.severity.value,
         "judged_on": finding.judged_on.isoformat(),
