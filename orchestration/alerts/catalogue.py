@@ -18,7 +18,7 @@ from orchestration.settings import DBT_PROJECT_DIR
 
 CHECKS_DIR = Path(__file__).parent / "checks"
 SUBJECTS: tuple[Subject, ...] = ("feeds", "marts", "runs")
-# A bound of `vars.alerts.bounds`, in the arguments or the `where` of an expectation.
+# A bound of `vars.alerts.bounds`, among the values of an expectation.
 BOUND = re.compile(r"\$([a-z][a-z0-9_]*)")
 
 
@@ -26,22 +26,32 @@ class CatalogueError(Exception):
     """The tables of checks cannot be used; the message names file, check and what is wrong."""
 
 
+def bound_named(value: str | float | bool | None) -> str:
+    """Return the bound that a value of an expectation stands for; nothing when it is a value of its own."""
+    named = BOUND.fullmatch(value) if isinstance(value, str) else None
+    return named[1] if named else ""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ExpectationEntry(_Strict):
-    """What Great Expectations is asked: a type of expectation, its arguments, and the rows that can fail."""
+    """What Great Expectations is asked: a type of expectation and its arguments.
+
+    Only rows can fail that have the values of `where` and at least those of `at_least`, by column.
+    """
 
     type: str = Field(pattern=r"^expect_[a-z_]+$")
-    kwargs: dict[str, str | float | bool]
-    where: str = ""
+    kwargs: dict[str, str | bool | float]
+    where: dict[str, str | bool] = Field(default_factory=dict)
+    at_least: dict[str, str | float] = Field(default_factory=dict)
 
     @property
     def bounds(self) -> tuple[str, ...]:
         """The bounds that it names, in the order of their names."""
-        texts = [self.where, *(value for value in self.kwargs.values() if isinstance(value, str))]
-        return tuple(sorted({name for text in texts for name in BOUND.findall(text)}))
+        values = [*self.kwargs.values(), *self.at_least.values()]
+        return tuple(sorted({name for value in values if (name := bound_named(value))}))
 
 
 class _Entry(_Strict):
@@ -55,7 +65,7 @@ class _Entry(_Strict):
     blocks: bool = False
     frame: str = ""
     scope: tuple[str, ...] = ()
-    judges: str = ""
+    unless: str = ""
     bounds: tuple[str, ...] = ()
     expectations: tuple[ExpectationEntry, ...] = ()
 
@@ -70,14 +80,14 @@ class _Entry(_Strict):
 class Rule:
     """How a check is judged: the frame that holds what it looks at, the columns that name a place, and its expectations.
 
-    `judges` selects the rows of the frame that the check is about (all of them when empty). `bounds` are those that the frame
-    or the expectations read.
+    `unless` names a column that is true in the rows that the check is not about. `bounds` are those that the frame or the
+    expectations read.
     """
 
     check: Check
     frame: str
     scope: tuple[str, ...]
-    judges: str
+    unless: str
     expectations: tuple[ExpectationEntry, ...]
     bounds: tuple[str, ...]
 
@@ -173,4 +183,4 @@ def _rule(line: object, subject: Subject, where: str) -> Rule:
     )
     named = {name for expectation in entry.expectations for name in expectation.bounds}
     bounds = (*entry.bounds, *sorted(named - set(entry.bounds)))
-    return Rule(check, entry.frame, entry.scope, entry.judges, entry.expectations, bounds)
+    return Rule(check, entry.frame, entry.scope, entry.unless, entry.expectations, bounds)

@@ -61,6 +61,7 @@ class Row:
     period: str = "day"
     silent_days: float = 0
     silence_limit: float = math.inf
+    is_silent: bool = False
     is_confirmed: bool = False
     detail: str = ""
 
@@ -224,6 +225,7 @@ class _Feeds:
             since=since if quiet.is_missing else None,
             is_warming_up=self._is_warming_up(first),
             silent_days=quiet.days,
+            is_silent=quiet.is_missing,
             silence_limit=quiet.limit,
         )
 
@@ -235,7 +237,7 @@ class _Feeds:
         row = self._row(_place(feed=feed, source=source), read, lambda period: _counted(series, self.judged, first, period))
         if row is None or quiet is None:
             return None
-        return replace(row, silent_days=quiet.days, silence_limit=quiet.limit)
+        return replace(row, is_silent=quiet.is_missing)
 
     def _volume_reader(self, series: Series, first: date, calendar: Calendar) -> Read:
         def read(day: date) -> _Reading | None:
@@ -365,7 +367,7 @@ class _Feeds:
             return []
         calendar = self.calendar.of(feed)
         # A missing source is told as such: it must not count as a shift of the others.
-        silent = {row.place["source"] for row in self.silent_sources() if row.silent_days >= row.silence_limit}
+        silent = {row.place["source"] for row in self.silent_sources() if row.is_silent}
         series = {source: self.observed.series("n_rows", feed, source) for source in self.observed.sources(feed)}
         present = [counts for source, counts in series.items() if source not in silent]
 

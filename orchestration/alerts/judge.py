@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.alerts.catalogue import BOUND, ExpectationEntry, Rule, rules
+from orchestration.alerts.catalogue import ExpectationEntry, Rule, bound_named, rules
 from orchestration.alerts.frames import COLUMNS, SCOPE, Frames, Unbuilt
 from orchestration.alerts.model import Check, Finding, Severity, Status, Subject
 from orchestration.alerts.names import shown_name
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
+    from great_expectations.expectations.row_conditions import Condition
 
 RESULTS_KEPT = 400
 # What a suite sees of a frame, besides its name and the number of the row: no texts but the names of places.
 NUMBERS = ("observed", "low", "high", "n", "silent_days", "silence_limit")
-FLAGS = ("is_confirmed", "period")
+FLAGS = ("is_confirmed", "is_silent", "period")
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 
 
@@ -158,7 +159,6 @@ def _suite(subject: Subject, ready: Sequence[Rule], bounds: Mapping[str, float])
             kwargs={
                 **{name: _argument(value) for name, value in expectation.kwargs.items()},
                 "row_condition": _condition(rule, expectation, bounds),
-                "condition_parser": "pandas",
             },
             meta={"check": rule.check.code},
             severity=FailureSeverity(rule.check.severity.value),
@@ -171,14 +171,25 @@ def _suite(subject: Subject, ready: Sequence[Rule], bounds: Mapping[str, float])
 
 def _argument(value: str | float | bool) -> str | float | bool | dict[str, str]:
     """A bound becomes a parameter of the suite."""
-    named = BOUND.fullmatch(value) if isinstance(value, str) else None
-    return {"$PARAMETER": named[1]} if named else value
+    return {"$PARAMETER": name} if (name := bound_named(value)) else value
 
 
-def _condition(rule: Rule, expectation: ExpectationEntry, bounds: Mapping[str, float]) -> str:
-    """The rows of the table that an expectation judges, in pandas' words."""
-    parts = [f'frame == "{rule.frame}"', *(f"({part})" for part in (rule.judges, expectation.where) if part)]
-    return BOUND.sub(lambda found: repr(float(bounds[found[1]])), " and ".join(parts))
+def _condition(rule: Rule, expectation: ExpectationEntry, bounds: Mapping[str, float]) -> Condition:
+    """The rows of the table that an expectation judges."""
+    from great_expectations.expectations.row_conditions import Column
+
+    condition: Condition = Column("frame") == rule.frame
+    if rule.unless:
+        condition = condition & (Column(rule.unless) == 0)
+    for name, value in expectation.where.items():
+        condition = condition & (Column(name) == value)
+    for name, least in expectation.at_least.items():
+        condition = condition & (Column(name) >= _number(least, bounds))
+    return condition
+
+
+def _number(value: str | float, bounds: Mapping[str, float]) -> float:
+    return bounds[name] if (name := bound_named(value)) else float(value)
 
 
 def _by_check(result: ExpectationSuiteValidationResult, ready: Sequence[Rule]) -> dict[str, _Verdict]:
@@ -217,8 +228,8 @@ def _findings(
     rule: Rule, table: pd.DataFrame, failed: frozenset[int], judged: date, bounds: Mapping[str, float]
 ) -> Iterable[Finding]:
     own = table[table["frame"] == rule.frame]
-    if rule.judges and len(own):
-        own = own.query(rule.judges)
+    if rule.unless:
+        own = own[~own[rule.unless].astype(bool)]
     asked = {value for e in rule.expectations for name, value in e.kwargs.items() if name in COLUMN_ARGUMENTS}
     for line in own.to_dict(orient="records"):
         is_known = not any(isinstance(line[str(name)], float) and math.isnan(line[str(name)]) for name in asked)
@@ -251,10 +262,8 @@ def _limits(rule: Rule, bounds: Mapping[str, float]) -> tuple[float | None, floa
     found: dict[str, float] = {}
     for expectation in rule.expectations:
         for name in ("min_value", "max_value"):
-            value = expectation.kwargs.get(name)
-            named = BOUND.fullmatch(value) if isinstance(value, str) else None
-            if value is not None:
-                found[name] = bounds[named[1]] if named else float(value)
+            if (value := expectation.kwargs.get(name)) is not None:
+                found[name] = _number(value, bounds)
     return found.get("min_value"), found.get("max_value")
 
 

@@ -1,4 +1,4 @@
-"""A base that was observed for 17 weeks and closed for 13 months, with nothing wrong: what the tests of the checks start from."""
+"""A base observed for 17 weeks and closed for 13 months, with nothing wrong: what the tests of the checks start from."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from orchestration.settings import Vars, load_settings
 JUDGED = date(2026, 5, 20)
 FIRST_DAY = JUDGED - timedelta(days=119)
 MONTHS = tuple(add_months(date(2025, 4, 1), step) for step in range(13))
+ALL_CLOSED = WarehouseState(MONTHS[0], MONTHS)
 VARS = load_settings({}).vars
 # Rows of a usual day; nothing of a partner on many days, so that it is judged by the week.
 ROWS = {
@@ -65,7 +66,7 @@ select feed, source, day, n, 0, n from (
     select feed, source, day,
         round(usual * case when isodow(day) >= 6 then 1.2 else 1 end * (1 + (dayofyear(day) * 7 % 5 - 2) / 100.0)) as n
     from usual cross join (
-        select cast(unnest(range(timestamp '{FIRST_DAY}', timestamp '{JUDGED}' + interval 1 day, interval 1 day)) as date) as day
+        select cast(unnest(range(date '{FIRST_DAY}', date '{JUDGED}' + interval 1 day, interval 1 day)) as date) as day
     )
 );
 update observations.feed_days set n_orphans = case when source = '(orphan)' then n_rows else 0 end where feed <> 'customers';
@@ -91,7 +92,7 @@ class Base:
     """The observed base in memory. `departed` is what the guard against mass deletion counts, `state` what was closed."""
 
     connection: duckdb.DuckDBPyConnection
-    state: WarehouseState = WarehouseState(MONTHS[0], MONTHS)
+    state: WarehouseState = ALL_CLOSED
     variables: Vars = VARS
     calendar: Calendar = field(default_factory=Calendar)
 

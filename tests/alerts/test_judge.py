@@ -83,7 +83,7 @@ FIRING: Mapping[str, tuple[Sequence[str], set[str]]] = {
         {"bounce_spike/feed=events"},
     ),
     "complaint_spike": (
-        [_days("n_complaints = 12", f"feed = 'events' and source = 'web' and {ON_THE_DAY}")],
+        [_days("n_complaints = 30", f"feed = 'events' and source = 'web' and {ON_THE_DAY}")],
         {"complaint_spike/feed=events"},
     ),
     "unsubscribe_spike": (
@@ -97,11 +97,10 @@ FIRING: Mapping[str, tuple[Sequence[str], set[str]]] = {
     "source_mix_shift": (
         [
             _days("n_rows = n_rows - 55", f"feed = 'customers' and source = 'web' and {ON_THE_DAY}"),
-            _days("n_rows = n_rows - 40", f"feed = 'customers' and source = 'store' and {ON_THE_DAY}"),
-            _days("n_rows = n_rows + 50", f"feed = 'customers' and source = 'app' and {ON_THE_DAY}"),
-            _days("n_rows = n_rows + 30", f"feed = 'customers' and source = 'partner' and {ON_THE_DAY}"),
+            _days("n_rows = n_rows - 45", f"feed = 'customers' and source = 'store' and {ON_THE_DAY}"),
+            _days("n_rows = n_rows + 90", f"feed = 'customers' and source = 'app' and {ON_THE_DAY}"),
         ],
-        {"source_mix_shift/feed=customers"},
+        {"source_mix_shift/feed=customers", "volume_outside_band/feed=customers/source=app"},
     ),
     "future_dates": ([_delivery("n_future_dates = 4", "orders")], {"future_dates/feed=orders"}),
     "flows_do_not_close": (
@@ -284,9 +283,9 @@ FINE = Row({"month": "2026-04"}, 0, high=5)
 
 
 def _marts_frames(**others: object) -> Frames:
-    empty = frame_of([])
-    frames = {name: empty for name in ("deadlines", "flow_gaps", "waterfall_gaps", "fill_rates", "optin_rates")}
-    return {**frames, **others}  # type: ignore[dict-item]
+    names = ("deadlines", "flow_gaps", "waterfall_gaps", "fill_rates", "optin_rates")
+    frames: dict[str, object] = dict.fromkeys(names, frame_of([]))
+    return {**frames, **others}
 
 
 def test_an_expectation_that_raises_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
