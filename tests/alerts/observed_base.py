@@ -12,7 +12,7 @@ import duckdb
 from orchestration.alerts.calendar import Calendar
 from orchestration.alerts.frames import Frames, feed_frames, mart_frames
 from orchestration.alerts.judge import judge
-from orchestration.alerts.model import Finding, Status
+from orchestration.alerts.model import Finding, Status, Subject
 from orchestration.close import WarehouseState
 from orchestration.months import add_months
 from orchestration.settings import Vars, load_settings
@@ -112,10 +112,10 @@ class Base:
     def marts(self, months: Sequence[date] = ()) -> Frames:
         return mart_frames(self.rows, self.variables, JUDGED, state=self.state, months=months)
 
-    def findings(self) -> list[Finding]:
-        """What the checks of the feeds and the marts find on the judged day."""
-        bounds = self.variables.alerts.bounds
-        return [*judge(self.feeds(), "feeds", JUDGED, bounds), *judge(self.marts(), "marts", JUDGED, bounds)]
+    def findings(self, subject: Subject = "feeds") -> list[Finding]:
+        """What the checks of a subject find on the judged day."""
+        frames = self.feeds() if subject == "feeds" else self.marts()
+        return judge(frames, subject, JUDGED, self.variables.alerts.bounds)
 
 
 def healthy_base() -> Base:
