@@ -57,6 +57,7 @@ class ExpectationEntry(_Strict):
 class _Entry(_Strict):
     code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     titles: dict[Literal["fr", "en"], str] = Field(min_length=2)
+    fires_when: str = ""
     severity: Severity
     owner: Literal["data", "crm", "dpo"]
     unit: Unit
@@ -81,7 +82,7 @@ class Rule:
     """How a check is judged: the frame that holds what it looks at, the columns that name a place, and its expectations.
 
     `unless` names a column that is true in the rows that the check is not about. `bounds` are those that the frame or the
-    expectations read.
+    expectations read. `fires_when` says in words what it is about.
     """
 
     check: Check
@@ -90,6 +91,7 @@ class Rule:
     unless: str
     expectations: tuple[ExpectationEntry, ...]
     bounds: tuple[str, ...]
+    fires_when: str
 
 
 def catalogue() -> Mapping[str, Check]:
@@ -98,7 +100,16 @@ def catalogue() -> Mapping[str, Check]:
     Raises:
         CatalogueError: a table of checks cannot be used.
     """
-    return MappingProxyType({code: rule.check for code, rule in _all_rules(CHECKS_DIR, _known_bounds()).items()})
+    return MappingProxyType({code: rule.check for code, rule in all_rules().items()})
+
+
+def all_rules() -> Mapping[str, Rule]:
+    """Return all checks with how they are judged, by code; those that the runs raise have no frame.
+
+    Raises:
+        CatalogueError: a table of checks cannot be used.
+    """
+    return _all_rules(CHECKS_DIR, _known_bounds())
 
 
 def rules(subject: Subject | None = None) -> tuple[Rule, ...]:
@@ -107,8 +118,7 @@ def rules(subject: Subject | None = None) -> tuple[Rule, ...]:
     Raises:
         CatalogueError: a table of checks cannot be used.
     """
-    found = _all_rules(CHECKS_DIR, _known_bounds()).values()
-    return tuple(rule for rule in found if rule.frame and subject in (None, rule.check.subject))
+    return tuple(rule for rule in all_rules().values() if rule.frame and subject in (None, rule.check.subject))
 
 
 def read_rules(folder: Path, known_bounds: frozenset[str]) -> Mapping[str, Rule]:
@@ -183,4 +193,4 @@ def _rule(line: object, subject: Subject, where: str) -> Rule:
     )
     named = {name for expectation in entry.expectations for name in expectation.bounds}
     bounds = (*entry.bounds, *sorted(named - set(entry.bounds)))
-    return Rule(check, entry.frame, entry.scope, entry.unless, entry.expectations, bounds)
+    return Rule(check, entry.frame, entry.scope, entry.unless, entry.expectations, bounds, entry.fires_when)

@@ -394,7 +394,7 @@ class _Feeds:
         found = []
         for feed, deliveries in self.observed.deliveries.items():
             last = deliveries[-1]
-            known = (list(self.observed.before_tonight(feed, SCHEMA_DAYS)) or [deliveries[0]])[-1]
+            known = (self.observed.before_tonight(feed, SCHEMA_DAYS) or deliveries[:1])[-1]
             missing, unknown = last.missing_columns ^ known.missing_columns, last.unknown_columns ^ known.unknown_columns
             # Columns of the contract have names; others are counted, since the header of a wrong file may hold anything.
             parts = [*sorted(missing), *([f"+{len(unknown)}"] if unknown else [])]
@@ -425,11 +425,13 @@ class _Feeds:
         return found
 
     def future_dates(self) -> list[Row]:
-        """Rows with a date in the future that the deliveries of the night added."""
+        """Rows with a date in the future that the deliveries of the night added to those of the history."""
         found = []
         for feed, deliveries in self.observed.deliveries.items():
-            before = list(self.observed.before_tonight(feed))
-            added = deliveries[-1].n_future_dates - (before[-1].n_future_dates if before else 0)
+            before = self.observed.before_tonight(feed)
+            if not before:
+                continue
+            added = deliveries[-1].n_future_dates - before[-1].n_future_dates
             shown = tuple(float(delivery.n_future_dates) for delivery in deliveries[-SHOWN:])
             found.append(Row(_place(feed=feed), max(added, 0), n=max(added, 0), history=shown))
         return found

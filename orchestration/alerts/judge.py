@@ -54,10 +54,12 @@ def judge(
     of `vars.alerts`. With `data_docs`, Great Expectations' own pages of this run are built in that folder.
     """
     asked = rules(subject)
-    unready = {rule.check.code: error for rule in asked if (error := _unready(frames.get(rule.frame)))}
-    ready = [rule for rule in asked if rule.check.code not in unready]
-    table = _table({rule.frame: _frame(frames, rule) for rule in ready})
-    verdicts = {code: _Verdict(error=error) for code, error in unready.items()}
+    built = {
+        name: frame for name, frame in frames.items() if not isinstance(frame, Unbuilt) and set(COLUMNS) <= {*frame.columns}
+    }
+    ready = [rule for rule in asked if rule.frame in built]
+    table = _table({rule.frame: built[rule.frame] for rule in ready})
+    verdicts = {rule.check.code: _Verdict(error=_unready(frames.get(rule.frame))) for rule in asked if rule not in ready}
     if ready:
         try:
             verdicts |= _verdicts(table, ready, subject, bounds, data_docs)
@@ -88,7 +90,7 @@ def write_results(folder: Path, run_id: str, findings: Iterable[Finding], at: da
     text = json.dumps({"run_id": run_id, "at": at.astimezone(UTC).isoformat(), "findings": lines}, indent=1, allow_nan=False)
     draft = path.with_suffix(".part")
     draft.write_text(text + "\n", encoding="utf-8")
-    for older in results.glob(f"*-{name}.json"):
+    for older in results.glob(f"{'?' * 16}-{name}.json"):
         older.unlink()
     draft.replace(path)
     for old in sorted(results.glob("*.json"))[:-RESULTS_KEPT]:
@@ -96,19 +98,11 @@ def write_results(folder: Path, run_id: str, findings: Iterable[Finding], at: da
     return path
 
 
-def _unready(frame: pd.DataFrame | Unbuilt | None) -> str:
-    """Why a frame cannot be judged; nothing when it can."""
-    if frame is None:
-        return "FrameMissing"
+def _unready(frame: object) -> str:
+    """Why a frame cannot be judged."""
     if isinstance(frame, Unbuilt):
         return frame.error
-    return "" if set(COLUMNS) <= set(frame.columns) else "KeyError"
-
-
-def _frame(frames: Frames, rule: Rule) -> pd.DataFrame:
-    frame = frames[rule.frame]
-    assert not isinstance(frame, Unbuilt)
-    return frame
+    return "FrameMissing" if frame is None else "ColumnMissing"
 
 
 def _table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from orchestration.alerts.frames import Frames, Row, Unbuilt, frame_of
 from orchestration.alerts.judge import judge, write_results
 from orchestration.alerts.model import Finding, Severity, Status, Subject
 from orchestration.close import WarehouseState
+from orchestration.settings import PROJECT_ROOT
 from tests.alerts.observed_base import FIRST_DAY, JUDGED, MONTHS, VARS, Base, failed, healthy_base
 
 BOUNDS = VARS.alerts.bounds
@@ -367,6 +369,21 @@ def test_a_close_judges_the_months_that_it_closes(base: Base) -> None:
     (finding,) = [f for f in judge(before.marts(MONTHS[-2:]), "marts", JUDGED, BOUNDS) if not f.is_good]
     assert (finding.fingerprint, finding.observed, finding.detail) == ("flows_do_not_close/scope=base/source=web", 3, "2026-03")
     assert finding.check.blocks
+
+
+def test_every_failed_row_is_found_and_an_empty_frame_has_none() -> None:
+    rows = [Row({"field": f"field {number}"}, 1, low=0, high=number % 2) for number in range(120)]
+    findings = judge(_marts_frames(fill_rates=frame_of(rows)), "marts", JUDGED, BOUNDS)
+    assert failed(findings) == {f"fill_rate_outside_band/field=field {number}" for number in range(0, 120, 2)}
+    assert {finding.fingerprint for finding in findings if not finding.scope} == {rule.check.code for rule in rules("marts")}
+    assert failed(judge(_marts_frames(), "marts", JUDGED, BOUNDS)) == set()
+
+
+def test_great_expectations_is_imported_only_to_judge() -> None:
+    heavy = "{'great_expectations', 'pandas'} & set(sys.modules)"
+    code = f"import sys, orchestration.alerts.judge, orchestration.alerts.frames, orchestration.dictionary; print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 ADDRESS = "jane.doe@example.com"
