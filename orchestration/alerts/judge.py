@@ -60,9 +60,11 @@ def judge(
     ready = [rule for rule in asked if rule.frame in built]
     table = _table({rule.frame: built[rule.frame] for rule in ready})
     verdicts = {rule.check.code: _Verdict(error=_unready(frames.get(rule.frame))) for rule in asked if rule not in ready}
-    if ready:
+    # Without a row there is nothing to judge: the check ran.
+    verdicts |= {rule.check.code: _Verdict() for rule in ready if built[rule.frame].empty}
+    if full := [rule for rule in ready if not built[rule.frame].empty]:
         try:
-            verdicts |= _verdicts(table, ready, subject, bounds, data_docs)
+            verdicts |= _verdicts(table, full, subject, bounds, data_docs)
         except Exception as error:
             # Nothing was judged, whatever the reason: every check says so.
             verdicts |= {rule.check.code: _Verdict(error=type(error).__name__) for rule in ready}

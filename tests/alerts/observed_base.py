@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 import duckdb
+import pandas as pd
 
 from orchestration.alerts.calendar import Calendar
-from orchestration.alerts.frames import Frames, feed_frames, mart_frames
+from orchestration.alerts.frames import Frames, Unbuilt, feed_frames, mart_frames
 from orchestration.alerts.judge import judge
 from orchestration.alerts.model import Finding, Status, Subject
 from orchestration.close import WarehouseState
@@ -112,10 +114,28 @@ class Base:
     def marts(self, months: Sequence[date] = ()) -> Frames:
         return mart_frames(self.rows, self.variables, JUDGED, state=self.state, months=months)
 
-    def findings(self, subject: Subject = "feeds") -> list[Finding]:
-        """What the checks of a subject find on the judged day."""
+    def findings(self, subject: Subject = "feeds", is_whole: bool = False) -> list[Finding]:
+        """What the checks of a subject find on the judged day.
+
+        Frames that a test did not change are judged as empty unless `is_whole`: they are those of the healthy base, which one
+        test judges as a whole, and Great Expectations takes its time with each.
+        """
         frames = self.feeds() if subject == "feeds" else self.marts()
+        if not is_whole:
+            frames = {name: _emptied(frame, _healthy(subject)[name], name) for name, frame in frames.items()}
         return judge(frames, subject, JUDGED, self.variables.alerts.bounds)
+
+
+@cache
+def _healthy(subject: Subject) -> Frames:
+    base = healthy_base()
+    return base.feeds() if subject == "feeds" else base.marts()
+
+
+def _emptied(frame: pd.DataFrame | Unbuilt, healthy: pd.DataFrame | Unbuilt, name: str) -> pd.DataFrame | Unbuilt:
+    if isinstance(frame, Unbuilt) or isinstance(healthy, Unbuilt) or name == "departures":
+        return frame
+    return frame.head(0) if frame.equals(healthy) else frame
 
 
 def healthy_base() -> Base:
