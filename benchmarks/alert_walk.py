@@ -23,8 +23,8 @@ from orchestration.settings import PROJECT_ROOT
 
 DAY = timedelta(days=1)
 CALENDAR = PROJECT_ROOT / "examples" / "online_retail" / "calendar.csv"
-# The feeds as the observations would count them: orders that are kept, and customers on the day on which they first appear. Every
-# order came in the file of its day, so all are on time. All sources are `web` here; countries stand for sources.
+# The feeds as the observations would count them: orders that are kept, and customers on the day on which they first appear.
+# Every order came in the file of its day, so all are on time. All sources are `web` here; countries stand for sources.
 SERIES = """
     with kept as (
         select customer_id, order_id, cast(timezone('{zone}', ordered_at::timestamp at time zone 'UTC') as date) as day
@@ -37,7 +37,10 @@ SERIES = """
         union all
         select 'customers', customer_id, day from firsts
     ),
-    sourced as (select feed, coalesce(country, 'unknown') as source, day from observed join '{folder}/customers.parquet' using (customer_id))
+    sourced as (
+        select feed, coalesce(country, 'unknown') as source, day
+        from observed join '{folder}/customers.parquet' using (customer_id)
+    )
     select feed, source, day, count(*) from sourced group by grouping sets ((feed, source, day), (feed, day)) order by all
 """
 

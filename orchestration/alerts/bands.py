@@ -28,6 +28,10 @@ HUBER = 1.5
 KEPT = 0.9866
 # A weekday that would be as empty with more than this chance, if it were like the others, is not known to be closed.
 CLOSED_BY_CHANCE = 0.001
+# The median of weekly sums with fewer rows moves by whole rows: their mean is taken.
+FEW = 30.0
+# A source that expects fewer rows is judged as if it expected these.
+LEAST_EXPECTED = 5.0
 # Beyond this expectation the normal approximation of a Poisson count is as good as the exact one.
 POISSON_UP_TO = 500.0
 
@@ -272,7 +276,9 @@ def _level(steady: Floats, params: BandParams) -> tuple[float, float]:
 
 def _bounds(expected: float, scatter: float, params: BandParams) -> tuple[float, float]:
     """Return least and most whole counts: log scatter, floors, smallest change and the chance of counting."""
-    scatter = max(scatter, params.least_scatter, 1 / math.sqrt(max(expected, 1.0)))
+    # A few rows more than next to none are no news.
+    expected = max(expected, LEAST_EXPECTED)
+    scatter = max(scatter, params.least_scatter, 1 / math.sqrt(expected))
     width = params.width * scatter
     low = min(expected * math.exp(-width), expected * (1 - params.min_change))
     high = max(expected * math.exp(width), expected * (1 + params.min_change))
@@ -306,13 +312,15 @@ def _week_band(past: _Past, judged: date, calendar: Calendar, params: BandParams
     known = sums[~np.isnan(sums)]
     if not len(known):
         return None
-    level = float(np.median(_every_week(sums, len(sums) - 1)))
+    level = _weekly_level(sums, len(sums) - 1)
     scatter = _weekly_scatter(sums)
     week = [judged - step * DAY for step in range(WEEK)]
     fallen = sum(shares[day.weekday()] for day in week if calendar.kinds(day) & LOWERING)
     low, high = _bounds(level, scatter, params)
-    if fallen:
-        low, _ = _bounds(level * max(1 - float(fallen), 0.0), scatter, params)
+    if fallen > 0.5:
+        low = 0.0
+    elif fallen:
+        low, _ = _bounds(level * (1 - float(fallen)), scatter, params)
     if any(calendar.kinds(day) & RAISING for day in week):
         high = math.inf
     return Band(level, low, high, "week", is_warming_up)
@@ -337,17 +345,21 @@ def _weekly_sums(past: _Past, shares: Floats) -> Floats:
     return np.where(covered >= 0.5, rows / np.maximum(covered, 0.5), np.nan)
 
 
-def _every_week(sums: Floats, last: int) -> Floats:
-    """The four latest known sums that share no day, up to an index."""
+def _weekly_level(sums: Floats, last: int) -> float:
+    """Median of the four latest known sums that share no day, up to an index; of few rows, the mean of eight."""
     own = sums[last::-WEEK]
-    known = own[~np.isnan(own)][:4]
-    return known if len(known) else sums[~np.isnan(sums)][-1:]
+    own = own[~np.isnan(own)]
+    if not len(own):
+        # Sums of other weekdays are known, or there would be no band.
+        own = sums[: last + 1][~np.isnan(sums[: last + 1])][-1:]
+    level = float(np.median(own[:4]))
+    return level if level >= FEW else float(np.mean(own[:8]))
 
 
 def _weekly_scatter(sums: Floats) -> float:
     """Scatter of a sum around the middle of the weeks before it, on the log scale; wide where hardly any is known."""
     misses = [
-        math.log((sums[index] + 0.5) / (float(np.median(_every_week(sums, index - WEEK))) + 0.5))
+        math.log((sums[index] + 0.5) / (_weekly_level(sums, index - WEEK) + 0.5))
         for index in range(WEEK, len(sums))
         if not np.isnan(sums[index]) and not np.isnan(sums[: index - WEEK + 1]).all()
     ]
