@@ -24,6 +24,14 @@ WEEK = 7
 DEVIATIONS = 1.4826
 # Values further than so many deviations from the middle count as if they stood there (Huber's location, one step).
 HUBER = 1.5
+# The standard deviation of a normal distribution without what lies beyond three of them.
+KEPT = 0.9866
+# A weekday that would be as empty with more than this chance, if it were like the others, is not known to be closed.
+CLOSED_BY_CHANCE = 0.001
+# The median of weekly sums with fewer rows moves by whole rows: their mean is taken.
+FEW = 30.0
+# A source that expects fewer rows is judged as if it expected these.
+LEAST_EXPECTED = 5.0
 # Beyond this expectation the normal approximation of a Poisson count is as good as the exact one.
 POISSON_UP_TO = 500.0
 
@@ -39,7 +47,7 @@ class BandParams:
     # No band is narrower than this change of what is expected.
     min_change: float = 0.3
     # Half width, in standard deviations.
-    width: float = 4.0
+    width: float = 3.6
     # No series is steadier than this from day to day, as a share of its level.
     least_scatter: float = 0.06
     # Usual days whose mean is the recent level.
@@ -91,8 +99,9 @@ def volume_band(
     """Return the band of the rows of one source on a day, or of the week that ends with it when the source is small.
 
     `series` holds rows by day; a day from `first_day` (the first observed one) on that is not in it had none. Only days before
-    the judged one count, and the level of a week comes from the weeks before it. `calendar` is that of the source (`Calendar.of`):
-    its days are not learnt from; less is no alarm on holidays and closures, more is none on promotions and imports. None: there is nothing to judge from yet, or the source has not delivered for most of the training days.
+    the judged one count, and the level of a week comes from the weeks before it. `calendar` is that of the source
+    (`Calendar.of`): its days are not learnt from; less is no alarm on holidays and closures, more is none on promotions and
+    imports. None: there is nothing to judge from yet, or the source has not delivered for most of the training days.
     """
     past = _past(series, judged, first_day, calendar, params)
     if past is None:
@@ -182,13 +191,13 @@ def _past(series: Mapping[date, int], judged: date, first_day: date, calendar: C
 
 
 def _open_weekdays(counts: Floats, weekdays: Whole, usual: Bools) -> Bools:
-    """A weekday is closed when it is all but always empty while the others are not."""
+    """A weekday is closed when it is all but always empty, and not by chance: the others are filled too often for that."""
     filled = usual & (counts > 0)
     n_usual = np.bincount(weekdays[usual], minlength=WEEK)
     n_filled = np.bincount(weekdays[filled], minlength=WEEK)
-    share = n_filled / np.maximum(n_usual, 1)
     others = (n_filled.sum() - n_filled) / np.maximum(n_usual.sum() - n_usual, 1)
-    is_open: Bools = (n_usual < 2) | (share > 0.2 * others)
+    is_chance = (1 - others) ** (n_usual - n_filled) > CLOSED_BY_CHANCE
+    is_open: Bools = (n_usual < 2) | (n_filled > 0.2 * others * n_usual) | is_chance
     return is_open
 
 
@@ -220,8 +229,8 @@ def _longest_gap(counts: Floats, chance: float) -> int:
 def _without_peaks(counts: Floats, usable: Bools) -> Floats:
     """Counts with peaks cut off that come once or twice in the training days: an import nobody announced."""
     usual = np.sort(counts[usable])
-    third = usual[-3] if len(usual) > 2 else usual[-1]
-    return np.minimum(counts, max(3 * float(np.median(usual)) + 10, float(third)))
+    third = float(usual[-min(3, len(usual))])
+    return np.minimum(counts, max(3 * float(np.median(usual)) + 10, third))
 
 
 def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams, is_warming_up: bool) -> Band | None:
@@ -231,14 +240,14 @@ def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams,
         most = math.inf if kinds & RAISING else math.floor(params.min_change * past.typical)
         return Band(0.0, 0.0, most, "day", is_warming_up)
     used = past.usable & (past.counts > 0)
-    logs, weekdays = np.log(past.counts[used]), past.weekdays[used]
+    logs = np.where(used, np.log(np.maximum(past.counts, 1.0)), np.nan)
+    weekdays, own = past.weekdays, judged.weekday()
     factors = _weekday_factors(logs, weekdays, params.level_days)
-    steady = logs - factors[weekdays]
-    level, scatter = _level(steady, params)
+    level, scatter = _level((logs - factors[weekdays])[used], params)
     # The factor of a weekday is known from as many values as it has.
-    known = np.count_nonzero(weekdays == judged.weekday())
-    scatter *= math.sqrt(1 + 1 / max(known, 1))
-    expected = math.exp(level + factors[judged.weekday()])
+    n_known = int((used & (weekdays == own)).sum())
+    scatter *= math.sqrt(1 + 1 / max(n_known, 1))
+    expected = math.exp(level + factors[own])
     low, high = _bounds(expected, scatter, params)
     return Band(expected, 0.0 if kinds & LOWERING else low, math.inf if kinds & RAISING else high, "day", is_warming_up)
 
@@ -246,27 +255,30 @@ def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams,
 def _weekday_factors(logs: Floats, weekdays: Whole, level_days: int) -> Floats:
     """Log distance of each weekday from the level around it; 0 for one that was never seen."""
     factors = np.zeros(WEEK)
+    weeks = np.full((len(logs) // WEEK + 2) * WEEK, np.nan)
+    place = slice(weekdays[0], weekdays[0] + len(logs))
     for _ in range(3):
-        beside = logs - _running_median(logs - factors[weekdays], level_days // 2)
-        for weekday in np.unique(weekdays):
-            factors[weekday] = _location(beside[weekdays == weekday])
+        weeks[place] = logs - _running_median(logs - factors[weekdays], level_days // 2)
+        factors = np.nan_to_num(_locations(weeks.reshape(-1, WEEK).T))
     return factors
 
 
 def _level(steady: Floats, params: BandParams) -> tuple[float, float]:
     """Return the recent level and the scatter of a day around the level of the days before it."""
     span = params.level_days
-    level = _location(steady[-span:])
+    level = float(_locations(steady[np.newaxis, -span:])[0])
     if len(steady) < span + WEEK:
-        return level, DEVIATIONS * float(np.median(np.abs(steady - np.median(steady))))
+        return level, _scatter(steady - np.median(steady))
     before = np.lib.stride_tricks.sliding_window_view(steady[:-1], span)
     misses = steady[span:] - _locations(before)
-    return level, DEVIATIONS * float(np.median(np.abs(misses)))
+    return level, _scatter(misses)
 
 
 def _bounds(expected: float, scatter: float, params: BandParams) -> tuple[float, float]:
     """Return least and most whole counts: log scatter, floors, smallest change and the chance of counting."""
-    scatter = max(scatter, params.least_scatter, 1 / math.sqrt(max(expected, 1.0)))
+    # A few rows more than next to none are no news.
+    expected = max(expected, LEAST_EXPECTED)
+    scatter = max(scatter, params.least_scatter, 1 / math.sqrt(expected))
     width = params.width * scatter
     low = min(expected * math.exp(-width), expected * (1 - params.min_change))
     high = max(expected * math.exp(width), expected * (1 + params.min_change))
@@ -300,13 +312,15 @@ def _week_band(past: _Past, judged: date, calendar: Calendar, params: BandParams
     known = sums[~np.isnan(sums)]
     if not len(known):
         return None
-    level = float(np.median(_every_week(sums, len(sums) - 1)))
+    level = _weekly_level(sums, len(sums) - 1)
     scatter = _weekly_scatter(sums)
     week = [judged - step * DAY for step in range(WEEK)]
     fallen = sum(shares[day.weekday()] for day in week if calendar.kinds(day) & LOWERING)
     low, high = _bounds(level, scatter, params)
-    if fallen:
-        low, _ = _bounds(level * max(1 - float(fallen), 0.0), scatter, params)
+    if fallen > 0.5:
+        low = 0.0
+    elif fallen:
+        low, _ = _bounds(level * (1 - float(fallen)), scatter, params)
     if any(calendar.kinds(day) & RAISING for day in week):
         high = math.inf
     return Band(level, low, high, "week", is_warming_up)
@@ -315,7 +329,7 @@ def _week_band(past: _Past, judged: date, calendar: Calendar, params: BandParams
 def _weekday_shares(past: _Past) -> Floats:
     """Share of each weekday in a week, with a little of the mean of the others for what was rarely seen."""
     rows = np.bincount(past.weekdays[past.usable], past.counts[past.usable], minlength=WEEK)
-    days = np.bincount(past.weekdays[past.usable], minlength=WEEK)
+    days = np.bincount(past.weekdays[past.usable], minlength=WEEK).astype(np.float64)
     mean = float(np.mean(past.counts[past.usable]))
     means: Floats = np.where(past.is_open, (rows + mean) / (days + 1), 0.0)
     shares: Floats = means / means.sum()
@@ -331,43 +345,62 @@ def _weekly_sums(past: _Past, shares: Floats) -> Floats:
     return np.where(covered >= 0.5, rows / np.maximum(covered, 0.5), np.nan)
 
 
-def _every_week(sums: Floats, last: int) -> Floats:
-    """The four latest known sums that share no day, up to an index."""
+def _weekly_level(sums: Floats, last: int) -> float:
+    """Median of the four latest known sums that share no day, up to an index; of few rows, the mean of eight."""
     own = sums[last::-WEEK]
-    known = own[~np.isnan(own)][:4]
-    return known if len(known) else sums[~np.isnan(sums)][-1:]
+    own = own[~np.isnan(own)]
+    if not len(own):
+        # Sums of other weekdays are known, or there would be no band.
+        own = sums[: last + 1][~np.isnan(sums[: last + 1])][-1:]
+    level = float(np.median(own[:4]))
+    return level if level >= FEW else float(np.mean(own[:8]))
 
 
 def _weekly_scatter(sums: Floats) -> float:
     """Scatter of a sum around the middle of the weeks before it, on the log scale; wide where hardly any is known."""
     misses = [
-        math.log((sums[index] + 0.5) / (float(np.median(_every_week(sums, index - WEEK))) + 0.5))
+        math.log((sums[index] + 0.5) / (_weekly_level(sums, index - WEEK) + 0.5))
         for index in range(WEEK, len(sums))
         if not np.isnan(sums[index]) and not np.isnan(sums[: index - WEEK + 1]).all()
     ]
-    return DEVIATIONS * float(np.median(np.abs(misses))) if len(misses) >= WEEK else 0.15
-
-
-def _location(values: Floats) -> float:
-    return float(_locations(values[np.newaxis, :])[0])
+    return _scatter(np.array(misses)) if len(misses) >= WEEK else 0.15
 
 
 def _locations(rows: Floats) -> Floats:
-    """Huber's location of each row, in one step from the median: as steady as the mean, as deaf to outliers as the median."""
-    middle = np.median(rows, axis=1, keepdims=True)
-    reach = HUBER * DEVIATIONS * np.median(np.abs(rows - middle), axis=1, keepdims=True)
-    located: Floats = np.clip(rows, middle - reach, middle + reach).mean(axis=1)
+    """Huber's location of the known values of each row, in one step from the median.
+
+    It is nearly as steady as the mean and as deaf to outliers as the median. NaN where nothing is known.
+    """
+    middle = _medians(rows)[:, np.newaxis]
+    reach = HUBER * DEVIATIONS * _medians(np.abs(rows - middle))[:, np.newaxis]
+    near = np.clip(rows, middle - reach, middle + reach)
+    known = ~np.isnan(rows)
+    n_known = np.count_nonzero(known, axis=1)
+    sums = np.where(known, near, 0.0).sum(axis=1)
+    located: Floats = np.where(n_known > 0, sums / np.maximum(n_known, 1), np.nan)
     return located
+
+
+def _medians(rows: Floats) -> Floats:
+    """Median of the known values of each row; NaN where nothing is known."""
+    ordered = np.sort(rows, axis=1)
+    n_known = np.count_nonzero(~np.isnan(rows), axis=1)
+    each = np.arange(len(rows))
+    middles: Floats = (ordered[each, (n_known - 1) // 2] + ordered[each, n_known // 2]) / 2
+    return middles
+
+
+def _scatter(misses: Floats) -> float:
+    """Standard deviation around 0 of what lies within three of those that the median absolute deviation gives."""
+    rough = DEVIATIONS * float(np.median(np.abs(misses)))
+    kept = misses[np.abs(misses) <= 3 * rough]
+    return float(np.sqrt(np.mean(kept**2))) / KEPT
 
 
 def _running_median(values: Floats, reach: int) -> Floats:
     """Median of each value and its neighbours, fewer of them at the ends."""
     padded = np.pad(values, reach, constant_values=np.nan)
-    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
-    n_known = np.count_nonzero(~np.isnan(windows), axis=1)
-    rows = np.arange(len(values))
-    middles: Floats = (windows[rows, (n_known - 1) // 2] + windows[rows, n_known // 2]) / 2
-    return middles
+    return _medians(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1))
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
