@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from orchestration.alerts.catalogue import all_rules, default_bounds
 from orchestration.contract import CONTRACT_FILE
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT
 
@@ -49,6 +51,7 @@ def pages() -> dict[Path, str]:
         DOCS_DIR / "marts.md": _with_generated_part(DOCS_DIR / "marts.md", _marts_part()),
         DOCS_DIR / "metrics.md": _with_generated_part(DOCS_DIR / "metrics.md", _metrics_part()),
         DOCS_DIR / "raw_contract.md": _with_generated_part(DOCS_DIR / "raw_contract.md", _raw_part()),
+        DOCS_DIR / "alerts.md": _with_generated_part(DOCS_DIR / "alerts.md", _alerts_part()),
         DOCS_DIR / "bigquery.md": _with_generated_part(DOCS_DIR / "bigquery.md", _bigquery_part()),
     }
 
@@ -115,6 +118,40 @@ def _grain(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 def _is_never_null(column: Mapping[str, Any]) -> bool:
     return any(constraint["type"] == "not_null" for constraint in column.get("constraints", []))
+
+
+def _alerts_part() -> str:
+    defaults = default_bounds()
+    checks = [
+        (
+            f"`{rule.check.code}`",
+            " ".join(f"{rule.check.titles['en']}. {rule.fires_when}".split()),
+            "<br>".join(f"`{name}` {defaults[name]:g}" for name in rule.bounds),
+            f"{rule.check.severity.value}{', blocks' if rule.check.blocks else ''}",
+            rule.check.owner,
+        )
+        for rule in all_rules().values()
+    ]
+    comments = _comments_of_bounds()
+    bounds = [(f"`{name}`", f"{value:g}", comments[name]) for name, value in defaults.items()]
+    tables = [_table(("check", "when it fires", "bounds", "severity", "owner"), checks)]
+    return "\n\n".join([*tables, "## Bounds", _table(("bound", "default", "meaning"), bounds)])
+
+
+def _comments_of_bounds() -> dict[str, str]:
+    """What the comments of the dbt project say of each bound, above it or behind it."""
+    text = (DBT_PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8")
+    _, _, rest = text.partition("\n    bounds:\n")
+    found: dict[str, str] = {}
+    above: list[str] = []
+    for line in takewhile(lambda line: line.startswith("      "), rest.splitlines()):
+        key, _, behind = line.strip().partition("#")
+        if key:
+            found[key.partition(":")[0]] = " ".join([*above, behind.strip()]).strip()
+            above = []
+        else:
+            above.append(behind.strip())
+    return found
 
 
 def _raw_part() -> str:

@@ -255,6 +255,27 @@ def _mapping(env: Mapping[str, str], name: str, example: str) -> dict[str, Any]:
     return value
 
 
+def _merged(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the vars with their overrides; `alerts` keeps the keys and bounds that its override leaves out.
+
+    Raises:
+        ConfigurationError: the override names a bound that there is not.
+    """
+    merged, own = {**defaults, **overrides}, overrides.get("alerts")
+    if not isinstance(own, dict) or not isinstance(known := defaults.get("alerts"), dict):
+        return merged
+    merged["alerts"] = {**known, **own}
+    bounds, all_bounds = own.get("bounds"), known.get("bounds")
+    if isinstance(bounds, dict) and isinstance(all_bounds, dict):
+        if unknown := [str(name) for name in bounds if name not in all_bounds]:
+            raise ConfigurationError(
+                f"BATHTUB_VARS: there is no bound {unknown[0]!r} in alerts.bounds; "
+                f"the bounds are {', '.join(sorted(all_bounds))}."
+            )
+        merged["alerts"]["bounds"] = {**all_bounds, **bounds}
+    return merged
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that is configured, read once by `load_settings`."""
@@ -286,7 +307,7 @@ class Settings:
         """
         project = yaml.safe_load((DBT_PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
         try:
-            return Vars.model_validate({**project["vars"], **self.overrides})
+            return Vars.model_validate(_merged(project["vars"], self.overrides))
         except ValidationError as error:
             raise ConfigurationError(_first_sentence(error, self.overrides)) from None
 

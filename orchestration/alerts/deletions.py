@@ -79,8 +79,8 @@ def refusal(found: Departures | None, variables: Vars, n_confirmed: int) -> str 
         return None
     return (
         f"{found.n_gone:,} of the {found.n_base:,} profiles of {month_text(found.month)} are gone from the customers' feed: "
-        "most likely a truncated file. Nothing was closed, and readers keep the last good state. Have the file sent again; if the "
-        "deletion is real, confirm it with: make confirm-deletion"
+        "most likely a truncated file. Nothing was closed, and readers keep the last good state. Have the file sent again; "
+        "if the deletion is real, confirm it with: make confirm-deletion"
     )
 
 

@@ -29,6 +29,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "staging/stg_account_contacts": ("staging", {"raw/account_contacts"}),
     "staging/stg_mail_domains": ("staging", {"raw/mail_domains"}),
     "core/movements": ("intermediate", set()),
+    "core/calendar": ("intermediate", set()),
     "core/consent_movements": ("intermediate", set()),
     "core/disposable_domains": ("intermediate", set()),
     "core/time_spine": ("intermediate", set()),

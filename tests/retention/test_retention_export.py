@@ -269,7 +269,7 @@ def test_user_without_a_name_has_to_say_it(untouched: Base, monkeypatch: pytest.
         raise OSError("no user")
 
     monkeypatch.setattr(getpass, "getuser", nameless)
-    assert _refusal(untouched.export()) == "The system does not say who exports; say it with --by."
+    assert _refusal(untouched.export()) == "The system does not say who you are; say it with --by."
 
 
 def test_list_that_nobody_answers_for_does_not_stay(untouched: Base) -> None:
