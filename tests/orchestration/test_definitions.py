@@ -76,6 +76,10 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
         "intermediate",
         {"core/int_account_contacts", "core/fct_customer_months", "core/fct_contact_months"},
     ),
+    "core/month_shares": (
+        "checks",
+        {"marts/fill_rate_monthly", "marts/optin_rate_monthly", "marts/status_monthly", "marts/flows_monthly"},
+    ),
     "marts/base_overview_monthly": ("marts", {"marts/status_monthly", "marts/optin_rate_monthly"}),
     "marts/fill_rate_monthly": ("marts", {"core/fct_customer_months"}),
     "marts/flows_monthly": ("marts", {"core/int_customer_months", "core/movements"}),
