@@ -158,6 +158,7 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                         allow_retries=error.may_pass_later,
                     ) from error
                 if not context.is_subset:
+                    _refuse_what_does_not_add_up(settings, close, state, months, now, context.run.run_id)
                     close.publish(months, now, context.run.run_id)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
@@ -177,6 +178,24 @@ def refuse_mass_deletion(settings: Settings, close: Close, state: WarehouseState
     found = departures(close.rows) if state.closed else None
     if found is not None and (reason := refusal(found, settings.vars, confirmed(settings, found.month))):
         raise CloseError(reason)
+
+
+def _refuse_what_does_not_add_up(
+    settings: Settings, close: Close, state: WarehouseState, months: list[date], now: datetime, run_id: str
+) -> None:
+    """Keep a close from being published when a critical check of its marts fails; the alert leaves at once.
+
+    Raises:
+        CloseError: a check that blocks failed.
+    """
+    from orchestration.alerts.night import blocking, judge_close
+
+    if stopped := blocking(judge_close(settings, close.rows, state, months, now, run_id, progress_log.info)):
+        first = stopped[0]
+        raise CloseError(
+            f"{first.check.titles['en']} ({', '.join(first.scope.values())}), and {len(stopped) - 1} more: nothing was published, "
+            f"readers keep the last good state. What to do: docs/runbook.md#{first.check.code}; make alerts shows it."
+        )
 
 
 def _close(context: AssetExecutionContext, settings: Settings, close: Close, months: list[date]) -> Iterator[Any]:

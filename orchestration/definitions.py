@@ -2,6 +2,7 @@
 
 from dagster import Definitions, in_process_executor
 
+from orchestration.alerts.nightly import nightly_asset_checks, nightly_checks, nightly_schedule, sensors
 from orchestration.assets import model_assets, raw_assets
 from orchestration.dbt import ensure_manifest
 from orchestration.jobs import monthly_close, monthly_schedule
@@ -13,7 +14,9 @@ partitions = monthly_partitions(settings)
 
 definitions = Definitions(
     assets=[raw_assets(settings, partitions), model_assets(settings, ensure_manifest(settings), partitions)],
-    jobs=[monthly_close],
-    schedules=[monthly_schedule(settings)],
+    asset_checks=[nightly_asset_checks(settings)],
+    jobs=[monthly_close, nightly_checks],
+    schedules=[monthly_schedule(settings), nightly_schedule(settings)],
+    sensors=sensors(settings, [monthly_close, nightly_checks]),
     executor=in_process_executor,
 )

@@ -15,6 +15,7 @@ from dagster import (
     schedule,
 )
 
+from orchestration.alerts.nightly import check_keys
 from orchestration.close import plan
 from orchestration.engine import engine_of
 from orchestration.months import month_text
@@ -24,7 +25,8 @@ CLOSE_HOUR = 4
 
 monthly_close = define_asset_job(
     "monthly_close",
-    AssetSelection.all(),
+    # The nightly checks have a job of their own.
+    AssetSelection.all() - AssetSelection.checks(*check_keys()),
     description="Bring the raw files in, close the months of the run's partitions, test every mart.",
     # Steps share one warehouse: a process of its own for each would cost ten seconds and gain nothing.
     executor_def=in_process_executor,

@@ -153,6 +153,13 @@ def tell(
     return told
 
 
+def tell_of_run(settings: Settings, finding: Finding, run_id: str, now: datetime) -> None:
+    """Record and tell what a sensor found of a scheduled run; one success is enough to end it."""
+    with Store.open(settings.alerts_dir) as store:
+        record(store, [finding], Run(run_id, now, finding.judged_on, (), 1), recipients(settings))
+        deliver(settings, store, now)
+
+
 def _write_page(settings: Settings, findings: Sequence[Finding], incidents: Sequence[Incident], now: datetime) -> None:
     from orchestration.alerts.page import write_page
 
