@@ -120,7 +120,7 @@ def test_later_days_change_nothing(later: list[int], rows: int) -> None:
 @given(seed=st.integers(0, 1_000), day=st.integers(30, 99))
 def test_twice_the_rows_have_twice_the_band(seed: int, day: int) -> None:
     # Large counts: the chance of counting does not scale.
-    series = series_of(100, 10_000, seed)
+    series = series_of(100, 1_000_000, seed)
     one, two = band_on(series, day), band_on({day: 2 * count for day, count in series.items()}, day)
     assert two.expected == pytest.approx(2 * one.expected)
     assert [two.low, two.high] == pytest.approx([2 * one.low, 2 * one.high], rel=0.002)
@@ -174,6 +174,11 @@ def test_a_peak_in_the_past_does_not_widen_the_band() -> None:
     assert band_on(peaked, 97).high < 1.1 * band_on(series, 97).high
 
 
+def test_a_peak_in_the_past_does_not_allow_a_longer_silence() -> None:
+    series = series_of(100, 5)
+    assert silence_on({**series, START + 60 * DAY: 10_000}, 95).limit <= silence_on(series, 95).limit + 1
+
+
 def test_days_of_the_calendar_are_not_learnt_from() -> None:
     series = series_of(120)
     raised = {day: 3 * count if 88 <= (day - START).days < 97 else count for day, count in series.items()}
@@ -215,6 +220,11 @@ def test_a_small_source_that_halves_is_seen_within_a_week() -> None:
     assert sum(halved[day] for day in week) < band_on(halved, 104).low
 
 
+def test_the_level_of_a_week_comes_from_the_weeks_before_it() -> None:
+    series = {START + step * DAY: 30 if step >= 99 else 3 for step in range(106)}
+    assert band_on(series, 105).expected == pytest.approx(21)
+
+
 def test_a_week_that_is_mostly_closed_has_no_least() -> None:
     assert band_on(series_of(120, 40), 98, marked("closure", 93, 98)).low == 0
 
@@ -222,6 +232,8 @@ def test_a_week_that_is_mostly_closed_has_no_least() -> None:
 def test_next_to_no_rows_never_alarm_by_one_or_two_more() -> None:
     rare = {START + step * DAY: 1 for step in range(3, 120, 20)}
     band = band_on(rare, 98)
+    # The median of such weeks is 0, their mean is not.
+    assert band.expected == pytest.approx(7 / 20, abs=0.15)
     assert band.low == 0
     assert 5 <= band.high <= 30
 
