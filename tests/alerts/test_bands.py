@@ -277,6 +277,23 @@ def test_a_source_that_has_been_silent_for_the_training_days_is_not_expected() -
     assert silence({START: 400}, START + 100 * DAY, START, NONE, PARAMS) is None
 
 
+@pytest.mark.filterwarnings("error")
+@settings(deadline=None, max_examples=150)
+@given(
+    counts=st.lists(st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 1_000_000)), min_size=14, max_size=110),
+    spans=st.lists(st.tuples(st.integers(0, 110), st.integers(0, 40), st.sampled_from(["holiday", "import"])), max_size=3),
+)
+def test_whatever_came_a_band_holds_what_it_expects(counts: list[int], spans: list[tuple[int, int, Kind]]) -> None:
+    series = {START + step * DAY: count for step, count in enumerate(counts)}
+    calendar = Calendar(Entry(START + first * DAY, START + (first + days) * DAY, kind) for first, days, kind in spans)
+    judged = START + len(counts) * DAY
+    band = volume_band(series, judged, START, calendar, PARAMS)
+    found = silence(series, judged, START, calendar, PARAMS)
+    assert (band is None) == (found is None)
+    assert band is None or (0 <= band.low <= band.high and band.low <= band.expected <= band.high)
+    assert found is None or (found.days >= 0 and found.limit >= 1)
+
+
 def test_the_vars_of_the_project_set_the_parameters() -> None:
     alerts = load_settings({}).vars.alerts
     assert BandParams.of(alerts.training_days, alerts.warm_up_days, alerts.bounds) == BandParams()
