@@ -222,7 +222,7 @@ def _standstills(counts: Floats, usable: Bools, chance: float) -> Bools:
 
 
 def _longest_gap(counts: Floats, chance: float) -> int:
-    """Return from how many empty days in a row on a negative binomial count of this mean and scatter has them by no chance."""
+    """Return how many empty days in a row a negative binomial count of this mean and scatter has with less than `chance`."""
     mean = float(np.mean(counts))
     scatter = max((float(np.var(counts)) - mean) / mean**2, 0.01)
     return math.ceil(-math.log(chance) * scatter / math.log1p(mean * scatter))
@@ -235,7 +235,7 @@ def _without_peaks(counts: Floats, usable: Bools) -> Floats:
     return np.minimum(counts, max(3 * float(np.median(usual)) + 10, third))
 
 
-def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams, is_warming_up: bool) -> Band | None:
+def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams, is_warming_up: bool) -> Band:
     kinds = calendar.kinds(judged)
     if not past.is_open[judged.weekday()]:
         # A closed day may have a few rows; as many as a change of an open one allows.
