@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
@@ -32,8 +32,8 @@ CLOSED_BY_CHANCE = 0.001
 FEW = 30.0
 # A source that expects fewer rows is judged as if it expected these.
 LEAST_EXPECTED = 5.0
-# Beyond this expectation the normal approximation of a Poisson count is as good as the exact one.
-POISSON_UP_TO = 500.0
+# Beyond this expectation the normal approximation of a count is as good as the exact one.
+EXACT_UP_TO = 500.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class BandParams:
     # No band is narrower than this change of what is expected.
     min_change: float = 0.3
     # Half width, in standard deviations.
-    width: float = 3.6
+    width: float = 3.8
     # No series is steadier than this from day to day, as a share of its level.
     least_scatter: float = 0.06
     # Usual days whose mean is the recent level.
@@ -149,13 +149,15 @@ def share_band(history: Sequence[tuple[int, int]], params: BandParams, denominat
     chance = 0.25 / rows
     # What scatters beyond the chance of each denominator is added to the chance of the judged one.
     noise = (DEVIATIONS * float(np.median(np.abs(angles - middle) / np.sqrt(chance)))) ** 2
-    own = 0.25 / float(denominator or np.quantile(rows, 0.25, method="lower"))
-    scatter = math.sqrt(own + max(noise - 1, 0.0) * float(np.median(chance)))
-    expected = _weighted_median(counted[:, 0] / rows, rows)
-    least = max(params.min_change * min(expected, 1 - expected), params.min_share_change)
+    n_rows = denominator or int(np.quantile(rows, 0.25, method="lower"))
+    scatter = math.sqrt(0.25 / n_rows + max(noise - 1, 0.0) * float(np.median(chance)))
     low = math.sin(max(middle - params.width * scatter, 0.0)) ** 2
     high = math.sin(min(middle + params.width * scatter, math.pi / 2)) ** 2
-    return Band(expected, max(min(low, expected - least), 0.0), min(max(high, expected + least), 1.0), "day", is_warming_up)
+    least_share, most_share = _binomial(math.sin(middle) ** 2, n_rows, params.chance)
+    expected = _weighted_median(counted[:, 0] / rows, rows)
+    change = max(params.min_change * min(expected, 1 - expected), params.min_share_change)
+    low, high = min(low, least_share, expected - change), max(high, most_share, expected + change)
+    return Band(expected, max(low, 0.0), min(high, 1.0), "day", is_warming_up)
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def _standstills(counts: Floats, usable: Bools, chance: float) -> Bools:
 
 
 def _longest_gap(counts: Floats, chance: float) -> int:
-    """Return from how many empty days in a row on a negative binomial count of this mean and scatter has them by no chance."""
+    """Return how many empty days in a row a negative binomial count of this mean and scatter has with less than `chance`."""
     mean = float(np.mean(counts))
     scatter = max((float(np.var(counts)) - mean) / mean**2, 0.01)
     return math.ceil(-math.log(chance) * scatter / math.log1p(mean * scatter))
@@ -233,7 +235,7 @@ def _without_peaks(counts: Floats, usable: Bools) -> Floats:
     return np.minimum(counts, max(3 * float(np.median(usual)) + 10, third))
 
 
-def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams, is_warming_up: bool) -> Band | None:
+def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams, is_warming_up: bool) -> Band:
     kinds = calendar.kinds(judged)
     if not past.is_open[judged.weekday()]:
         # A closed day may have a few rows; as many as a change of an open one allows.
@@ -244,6 +246,9 @@ def _day_band(past: _Past, judged: date, calendar: Calendar, params: BandParams,
     weekdays, own = past.weekdays, judged.weekday()
     factors = _weekday_factors(logs, weekdays, params.level_days)
     level, scatter = _level((logs - factors[weekdays])[used], params)
+    # Chance weighs more on a weekday with few rows: its part of the scatter is that of the judged day.
+    chance = float(np.mean(np.exp(-level - factors[weekdays[used]])))
+    scatter = math.sqrt(max(scatter**2 - chance, 0.0) + math.exp(-level - factors[own]))
     # The factor of a weekday is known from as many values as it has.
     n_known = int((used & (weekdays == own)).sum())
     scatter *= math.sqrt(1 + 1 / max(n_known, 1))
@@ -282,7 +287,7 @@ def _bounds(expected: float, scatter: float, params: BandParams) -> tuple[float,
     width = params.width * scatter
     low = min(expected * math.exp(-width), expected * (1 - params.min_change))
     high = max(expected * math.exp(width), expected * (1 + params.min_change))
-    if expected < POISSON_UP_TO:
+    if expected < EXACT_UP_TO:
         fewest, most = _poisson(expected, params.chance)
         low, high = min(low, fewest), max(high, most)
     return float(math.ceil(low)), float(math.floor(high))
@@ -290,16 +295,32 @@ def _bounds(expected: float, scatter: float, params: BandParams) -> tuple[float,
 
 def _poisson(mean: float, chance: float) -> tuple[int, int]:
     """Return the counts outside which a Poisson count falls with at most `chance` on either side."""
-    term = below = math.exp(-mean)
+    return _quantiles(math.exp(-mean), lambda count: mean / (count + 1), chance)
+
+
+def _binomial(share: float, n_rows: int, chance: float) -> tuple[float, float]:
+    """Return the shares outside which a binomial share falls with at most `chance` on either side."""
+    rare = min(share, 1 - share)
+    if rare * n_rows >= EXACT_UP_TO:
+        return share, share
+    odds = rare / (1 - rare)
+    fewest, most = _quantiles((1 - rare) ** n_rows, lambda count: (n_rows - count) / (count + 1) * odds, chance)
+    low, high = fewest / n_rows, most / n_rows
+    return (low, high) if share == rare else (1 - high, 1 - low)
+
+
+def _quantiles(first: float, ratio: Callable[[int], float], chance: float) -> tuple[int, int]:
+    """Return the counts that leave at most `chance` below and above, from the first term and the ratio of one to the next."""
+    term = below = first
     count = 0
     while below <= chance:
+        term *= ratio(count)
         count += 1
-        term *= mean / count
         below += term
     fewest = count
     while 1 - below > chance:
+        term *= ratio(count)
         count += 1
-        term *= mean / count
         below += term
     return fewest, count
 
@@ -327,11 +348,12 @@ def _week_band(past: _Past, judged: date, calendar: Calendar, params: BandParams
 
 
 def _weekday_shares(past: _Past) -> Floats:
-    """Share of each weekday in a week, with a little of the mean of the others for what was rarely seen."""
+    """Share of each weekday in a week; the fewer rows it was seen with, the nearer to that of the others."""
     rows = np.bincount(past.weekdays[past.usable], past.counts[past.usable], minlength=WEEK)
     days = np.bincount(past.weekdays[past.usable], minlength=WEEK).astype(np.float64)
     mean = float(np.mean(past.counts[past.usable]))
-    means: Floats = np.where(past.is_open, (rows + mean) / (days + 1), 0.0)
+    more_days = 1 + 10 / mean
+    means: Floats = np.where(past.is_open, (rows + more_days * mean) / (days + more_days), 0.0)
     shares: Floats = means / means.sum()
     return shares
 
@@ -359,7 +381,7 @@ def _weekly_level(sums: Floats, last: int) -> float:
 def _weekly_scatter(sums: Floats) -> float:
     """Scatter of a sum around the middle of the weeks before it, on the log scale; wide where hardly any is known."""
     misses = [
-        math.log((sums[index] + 0.5) / (_weekly_level(sums, index - WEEK) + 0.5))
+        math.log((sums[index] + LEAST_EXPECTED) / (_weekly_level(sums, index - WEEK) + LEAST_EXPECTED))
         for index in range(WEEK, len(sums))
         if not np.isnan(sums[index]) and not np.isnan(sums[: index - WEEK + 1]).all()
     ]
