@@ -87,12 +87,16 @@ def _block(event: Event, language: str) -> str:
         facts.append(_day("since", finding.since, language))
     if any(value is not None for value in finding.history):
         facts.append(texts["history"].format(chart=chart(finding.history)))
-    until = finding.judged_on + timedelta(days=MUTED_DAYS + 1)
     ways = [texts["owner"].format(owner=finding.check.owner), texts["runbook"].format(page=runbook(finding))]
     if finding.check.marts:
         ways.insert(0, texts["marts"].format(marts=", ".join(finding.check.marts)))
-    command = texts["mute"].format(command=f'make alerts ALERT_ARGS="mute {event.number} --until {until}"')
+    command = texts["mute"].format(command=mute_command(event.number, finding))
     return "\n".join([heading, f"  {' · '.join(facts)}", f"  {' · '.join(ways)}", f"  {command}"])
+
+
+def mute_command(number: int, finding: Finding) -> str:
+    """Return the command that keeps an incident silent for a week."""
+    return f'make alerts ALERT_ARGS="mute {number} --until {finding.judged_on + timedelta(days=MUTED_DAYS + 1)}"'
 
 
 def _day(word: str, day: date, language: str) -> str:
