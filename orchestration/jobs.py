@@ -25,7 +25,7 @@ CLOSE_HOUR = 4
 monthly_close = define_asset_job(
     "monthly_close",
     AssetSelection.all(),
-    description="Bring the raw files in, close the months of the run's partitions, test every mart.",
+    description="Bring the raw files in, close the months of the run's partitions, test every mart, publish.",
     # Steps share one warehouse: a process of its own for each would cost ten seconds and gain nothing.
     executor_def=in_process_executor,
 )

@@ -20,6 +20,7 @@ from orchestration.publish import PublishError, reader
 from orchestration.publish.catalog import Column, Mart
 from orchestration.publish.extract import Extract, Row
 from orchestration.publish.reader import MARTS, READER
+from orchestration.publish.status import with_status
 from orchestration.warehouse import Report
 
 # Loaded tables and the list of what is published. `bi_reader` may not use it.
@@ -39,19 +40,6 @@ OLDEST_SERVER = 130_000
 ROWS_AT_ONCE = 5_000
 # The transaction meets somebody's lock, or the server ended it for another one.
 PASSING = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
-
-STATUS = Mart(
-    "bi_refresh_status",
-    "What the marts beside it show: one row, changed with them. Grain - one row.",
-    (
-        Column("snapshot_month", "date", "First day of the latest closed month."),
-        Column("closed_at", "timestamp", "When that month was closed, UTC."),
-        Column("published_at", "timestamp", "When the marts were published, UTC."),
-        Column("definition_version", "varchar", "Hash of the business vars that the latest month was computed under."),
-        Column("open_critical_incidents", "bigint", "Critical alerts that were open at the publication."),
-    ),
-    ("snapshot_month",),
-)
 
 
 @dataclass(frozen=True)
@@ -86,9 +74,7 @@ def publish(
     """
     with _connected(dsn) as connection, _alone(connection, patience_seconds):
         content = read()
-        status = (content.latest_month, content.closed_at, now, content.definition_version, open_critical_incidents())
-        tables: list[tuple[Mart, Sequence[Row]]] = [(mart, content.rows[mart.name]) for mart in content.marts]
-        tables.append((STATUS, [status]))
+        tables = with_status(content, now, open_critical_incidents())
         with connection.transaction():
             _prepare(connection)
         for mart, rows in tables:

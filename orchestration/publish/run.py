@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchestration.dbt import ensure_manifest
 from orchestration.engine import engine_of
-from orchestration.publish import postgres
+from orchestration.publish import files, postgres
 from orchestration.publish.catalog import published_marts
 from orchestration.publish.embedded import embedded_server
 from orchestration.publish.extract import Extract, extract
@@ -44,6 +44,18 @@ def publish_to_postgres(
         return postgres.publish(
             dsn, lambda: read_marts(settings), now, open_critical_incidents, report, settings.lock_wait_seconds
         )
+
+
+def publish_files(
+    settings: Settings, now: datetime, open_critical_incidents: Callable[[], int] = no_incidents
+) -> files.FilePublication:
+    """Publish to the folder that BATHTUB_PUBLISH_DIR names.
+
+    Raises:
+        PublishError: nothing was published; the manifest names what was published before.
+        WarehouseError: the warehouse cannot be read.
+    """
+    return files.publish(settings.publish_url, read_marts(settings), now, open_critical_incidents())
 
 
 @contextmanager
