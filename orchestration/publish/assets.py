@@ -1,7 +1,5 @@
 """Dagster's assets of publishing: one for each destination that is configured, after the marts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +7,14 @@ from pathlib import Path
 from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
+    AssetSpec,
     BackfillPolicy,
     Backoff,
     Failure,
     MaterializeResult,
     MonthlyPartitionsDefinition,
     RetryPolicy,
-    asset,
+    multi_asset,
 )
 
 from orchestration.publish import PublishError
@@ -67,16 +66,21 @@ def publish_assets(settings: Settings, manifest: Path, partitions: MonthlyPartit
 def _asset(
     name: str, description: str, marts: list[list[str]], partitions: MonthlyPartitionsDefinition, work: Work
 ) -> AssetsDefinition:
-    @asset(
-        key=["publish", name],
-        group_name="publish",
-        description=description,
+    spec = AssetSpec(
+        ["publish", name],
         deps=marts,
+        description=description,
+        group_name="publish",
+        kinds={"postgres"} if name == "postgres" else {"file"},
+    )
+
+    @multi_asset(
+        name=f"publish_{name}",
+        specs=[spec],
         # Published once for a range of months; partitioned so that the close of a range is one run, this step included.
         partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),
         retry_policy=RETRY,
-        kinds={"postgres"} if name == "postgres" else {"file"},
     )
     def publish(context: AssetExecutionContext) -> MaterializeResult[None]:
         try:

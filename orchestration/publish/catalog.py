@@ -84,20 +84,20 @@ def _is_grain(node: Mapping[str, Any]) -> bool:
 
 def _mart(node: Mapping[str, Any], grain: list[str] | None) -> Mart:
     name = str(node["name"])
-    columns = tuple(_column(name, column) for column in node["columns"].values())
-    if node["schema"] != "marts" or not grain or MONTH not in {column.name for column in columns}:
+    if node["schema"] != "marts" or not grain or MONTH not in node["columns"]:
         raise PublishError(
             f"{name} is listed in dbt_project/models/exposures.yml and cannot be published: only marts with the test "
             f"unique_grain and the column {MONTH} can; take it off the list."
         )
+    columns = tuple(_column(name, column) for column in node["columns"].values())
     return Mart(name, " ".join(str(node["description"]).split()), (*columns, LATEST_COLUMN), tuple(grain))
 
 
 def _column(mart: str, column: Mapping[str, Any]) -> Column:
-    data_type = TYPES.get(str(column["data_type"]).lower())
+    data_type = TYPES.get(str(column.get("data_type")).lower())
     if data_type is None:
         raise PublishError(
-            f"The column {column['name']} of {mart} has the type {column['data_type']}, which not every BI tool reads; "
+            f"The column {column['name']} of {mart} has the type {column.get('data_type')}, which not every BI tool reads; "
             f"allowed: {', '.join(TYPES)}."
         )
     return Column(str(column["name"]), data_type, " ".join(str(column["description"]).split()))

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
 import pytest
 from psycopg import Connection
@@ -132,3 +133,30 @@ def server(running: Server) -> Server:
     """The server with nothing published yet."""
     running.administer("drop schema if exists marts cascade", "drop schema if exists marts_staging cascade")
     return running
+
+
+def write_warehouse(path: Path, content: Extract) -> None:
+    """Write a warehouse file that holds marts, and says when their months were closed."""
+    path.unlink(missing_ok=True)
+    months = sorted({row[0] for row in content.rows["base_overview_monthly"]})
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema marts; create schema ops")
+        connection.execute("create table ops.warehouse as select ?::date as first_month", [months[0]])
+        connection.execute("create table ops.closed_months (snapshot_month date, closed_at timestamp, run_id varchar)")
+        closed_at = content.closed_at.replace(tzinfo=None)
+        connection.executemany("insert into ops.closed_months values (?, ?, 'run')", [(m, closed_at) for m in months])
+        for mart in content.marts:
+            stored = [column for column in mart.columns if column.name in mart.stored]
+            columns = ", ".join(f"{column.name} {column.data_type}" for column in stored)
+            connection.execute(f"create table marts.{mart.name} ({columns})")
+            places = ", ".join("?" for _ in stored)
+            connection.executemany(
+                f"insert into marts.{mart.name} values ({places})", [r[:-1] for r in content.rows[mart.name]]
+            )
+
+
+@pytest.fixture
+def deployment(environment: Mapping[str, str], marts: tuple[Mart, ...]) -> Mapping[str, str]:
+    """The variables of a deployment whose warehouse holds version 1 of the marts; at one place, so that dbt parses once."""
+    write_warehouse(Path(environment["BATHTUB_WAREHOUSE"]), version_of(marts, 1))
+    return environment
