@@ -44,6 +44,10 @@ def embedded_server(folder: Path) -> Iterator[str]:
         server = get_server(folder, start=False)
         server.ensure_pgdata_inited()
         _restrict(folder)
+        # The package counts who uses the server; one that was killed would keep it running for good.
+        for process in server.global_process_id_list.get_and_add(os.getpid()):
+            if not _is_alive(process):
+                server.global_process_id_list.get_and_remove(process)
         server.start()
     except Exception as error:
         raise PublishError(
@@ -61,6 +65,16 @@ def embedded_server(folder: Path) -> Iterator[str]:
 def reader_dsn(dsn: str, folder: Path) -> str:
     """Return the connection string of `bi_reader` on the embedded server."""
     return make_conninfo(dsn, user=READER, password=(folder / PASSWORD_FILE).read_text(encoding="utf-8").strip())
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _restrict(folder: Path) -> None:

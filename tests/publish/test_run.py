@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -131,6 +132,24 @@ def test_publish_and_query_reach_the_server_that_is_named(deployment: Mapping[st
     refused = command(deployment, "query", "delete from marts.flows_monthly", **named)
     assert refused.returncode == 1
     assert server.read("select count(*) from marts.flows_monthly") == [(12,)]
+
+
+USE_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from orchestration.publish.embedded import embedded_server
+with embedded_server(Path(sys.argv[1])):
+    os.kill(os.getpid(), int(sys.argv[2]))
+"""
+
+
+def test_the_embedded_server_stops_with_its_last_user_although_one_was_killed_before(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    for end in (signal.SIGKILL, 0):
+        subprocess.run(
+            [sys.executable, "-c", USE_AND_DIE, str(folder), str(int(end))], cwd=PROJECT_ROOT, check=False, timeout=60
+        )
+        assert (folder / "postmaster.pid").exists() == (end == signal.SIGKILL)
 
 
 @pytest.mark.parametrize("dsn", ["postgresql://user:hunter2@[host/db", "hunter2", "host=a password=hunter2 nosuch=1"])
