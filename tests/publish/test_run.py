@@ -216,7 +216,7 @@ def _is_number(value: object) -> bool:
 
 
 @pytest.mark.slow
-def test_the_documented_queries_give_the_figures_of_the_warehouse(tmp_path: Path) -> None:
+def test_a_close_publishes_and_the_documented_queries_give_the_figures_of_the_warehouse(tmp_path: Path) -> None:
     variables = {
         "BATHTUB_WAREHOUSE": str(tmp_path / "bathtub.duckdb"),
         "BATHTUB_POSTGRES_DIR": str(tmp_path / "postgres"),
@@ -224,6 +224,7 @@ def test_the_documented_queries_give_the_figures_of_the_warehouse(tmp_path: Path
         "DBT_TARGET_PATH": str(tmp_path / "target"),
         "DBT_LOG_PATH": str(tmp_path / "logs"),
         "BATHTUB_RAW_DIR": str(tmp_path / "raw"),
+        "BATHTUB_PUBLISH_DIR": str(tmp_path / "files"),
     }
     made = subprocess.run(
         [sys.executable, "-c", MAKE_BASE, str(tmp_path / "raw")], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
@@ -232,6 +233,8 @@ def test_the_documented_queries_give_the_figures_of_the_warehouse(tmp_path: Path
     first = "{first_month: 2024-01}"
     built = command(variables, "build", "--to", "2024-12", BATHTUB_VARS=first)
     assert built.returncode == 0, built.stdout + built.stderr
+    # The job of the close has published the files itself.
+    assert json.loads((tmp_path / "files/latest/manifest.json").read_text(encoding="utf-8"))["snapshot_month"] == "2024-12-01"
     settings = load_settings({**variables, "BATHTUB_VARS": first})
     from orchestration.publish.embedded import embedded_server, reader_dsn
 
