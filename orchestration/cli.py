@@ -23,6 +23,9 @@ from orchestration.ingest import IngestError
 from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
+from orchestration.report.data import ReportError
+from orchestration.report.serve import ADDRESS, PORT, server
+from orchestration.report.write import print_pdf, write_report
 from orchestration.retention import RetentionError, Selection, export_overdue
 from orchestration.settings import DBT_PROJECT_DIR, LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
@@ -44,6 +47,7 @@ FAULTS_OF_USE = (
     MailServersError,
     RetentionError,
     ChallengesError,
+    ReportError,
 )
 
 
@@ -232,6 +236,34 @@ def challenges(month: date | None, language: str | None) -> None:
     told, findings = findings_of(engine_of(settings), month)
     for line in report(told, findings, language or settings.vars.report_language):
         log.info("%s", line)
+
+
+@main.command()
+@click.option("--month", type=Month(), help="A closed month; by default the latest.")
+@click.option("--pdf", is_flag=True, help="Print it to a PDF too, with an installed Chromium.")
+@click.option("--open", "shown", is_flag=True, help="Open it in the browser.")
+def report(month: date | None, pdf: bool, shown: bool) -> None:
+    """Write the report of a closed month: one page that opens from disk, without a network."""
+    settings = load_settings()
+    written = write_report(settings, month)
+    log.info("Report     %s", written.page)
+    if pdf:
+        log.info("PDF        %s", print_pdf(written.page))
+    if shown:
+        click.launch(str(written.page))
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="Port on this machine.")
+def serve(port: int) -> None:
+    """Serve the folder of the reports to this machine alone, until stopped."""
+    settings = load_settings()
+    with server(settings.report_dir, port) as serving:
+        log.info("Reports    http://%s:%s/ (Ctrl+C stops)", ADDRESS, serving.server_port)
+        try:
+            serving.serve_forever()
+        except KeyboardInterrupt:
+            log.info("Stopped.")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -89,7 +89,7 @@ class Sentences:
         values = _values(finding, what, language)
 
         def written(text: str) -> str:
-            return _typeset(text.format(**values), language)
+            return typeset(text.format(**values), language)
 
         evidence = templates()["labels"][language]["evidence"]
         return cls(written(texts["title"]), written(texts["sentence"]), written(evidence), written(texts["action"]))
@@ -125,7 +125,7 @@ def _month(month: date, language: str) -> str:
     return format_date(month, "MMMM y", locale=language)
 
 
-def _typeset(text: str, language: str) -> str:
+def typeset(text: str, language: str) -> str:
     """French keeps its punctuation on the line: templates are written with plain spaces."""
     if language != "fr":
         return text
@@ -139,25 +139,25 @@ def report(month: date, findings: Sequence[Finding], language: str) -> list[str]
     A source that only repeats what the whole base shows is named there, and has no lines of its own.
     """
     labels = templates()["labels"][language]
-    lines = [_typeset(labels["heading"].format(month=_month(month, language)), language)]
+    lines = [typeset(labels["heading"].format(month=_month(month, language)), language)]
     if not findings:
         return [*lines, "", labels["none"]]
     for finding in findings:
-        if _is_told(finding, findings):
+        if is_told(finding, findings):
             continue
         words = Sentences.of(finding, language)
         lines += [
             "",
             f"{labels['severity'][finding.severity].upper()}  {words.title}",
             f"  {words.sentence}",
-            *(f"  {_typeset(text, language)}" for text in _sources(finding, findings, labels)),
+            *(f"  {typeset(text, language)}" for text in _sources(finding, findings, labels)),
             f"  {words.evidence}",
             f"  → {words.action}",
         ]
     return lines
 
 
-def _is_told(finding: Finding, findings: Sequence[Finding]) -> bool:
+def is_told(finding: Finding, findings: Sequence[Finding]) -> bool:
     """Whether the whole base says as much of a source as the source itself would: the same, and no less severe."""
     return finding.source != "all" and any(
         whole.source == "all" and whole.code == finding.code and not is_worse(finding, whole) for whole in findings
@@ -165,7 +165,7 @@ def _is_told(finding: Finding, findings: Sequence[Finding]) -> bool:
 
 
 def _sources(finding: Finding, findings: Sequence[Finding], labels: Mapping[str, Any]) -> list[str]:
-    told = [f.source for f in findings if f.code == finding.code and _is_told(f, findings)]
+    told = [f.source for f in findings if f.code == finding.code and is_told(f, findings)]
     if finding.source != "all" or not told:
         return []
     return [labels["sources"].format(sources=", ".join(sorted(told)))]
