@@ -22,13 +22,6 @@ class Cube:
             cell = self.cells.setdefault(key, {})
             cell[measure] = cell.get(measure, 0) + value
 
-    def total(self, measure: str, **where: int) -> float:
-        """Return the sum of a measure over the cells with these values of the named dimensions."""
-        places = [(self.dimensions.index(name), value) for name, value in where.items()]
-        return sum(
-            cell.get(measure, 0) for key, cell in self.cells.items() if all(key[place] == value for place, value in places)
-        )
-
     def columns(self) -> dict[str, Any]:
         """Return `{"keys": {dimension: [...]}, "measures": {name: [...]}}`, a place per cell, in order of the keys."""
         keys = sorted(self.cells)

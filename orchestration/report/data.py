@@ -93,7 +93,9 @@ def closed_month(engine: Engine, month: date | None) -> date | None:
     if month is None:
         return closed[-1] if closed else None
     if month not in closed:
-        span = f"choose a month from {month_text(closed[0])} to {month_text(closed[-1])}" if closed else "no month is closed yet"
+        span = (
+            f"choose a month from {month_text(closed[0])} to {month_text(closed[-1])}" if closed else "no month is closed yet"
+        )
         raise ReportError(f"{month_text(month)} is not closed; {span}.")
     return month
 
@@ -240,7 +242,8 @@ def _assert_balance(flows: Cube, movements: Sequence[Mapping[str, Any]], segment
 
 def _imbalance(month: date, what: str) -> ReportError:
     return ReportError(
-        f"The bathtub of {month_text(month)} does not balance ({what}); close it again with: make build FROM={month_text(month)}"
+        f"The bathtub of {month_text(month)} does not balance ({what}); close it again with: "
+        f"make build FROM={month_text(month)}"
     )
 
 
@@ -297,7 +300,16 @@ def _people(reader: _Reader) -> tuple[Cube, list[str], list[str]]:
     genders: set[str] = set()
     last = reader.months.last
     when = ", ".join(f"date '{month:%Y-%m-%d}'" for month in (last, add_months(last, -12)))
-    columns = ("status", "registered_within_12m", "gender", "age_band", "age_band_rank", "n_profiles", "sum_age_years", "n_age_known")
+    columns = (
+        "status",
+        "registered_within_12m",
+        "gender",
+        "age_band",
+        "age_band_rank",
+        "n_profiles",
+        "sum_age_years",
+        "n_age_known",
+    )
     for m, s, status, recent, gender, band, rank, n, years, known in reader.rows(
         "demographics_monthly", columns, f"and snapshot_month in ({when})"
     ):
@@ -311,10 +323,12 @@ def _people(reader: _Reader) -> tuple[Cube, list[str], list[str]]:
     return cube, sorted(ages, key=ages.__getitem__), sorted(genders, key=lambda g: (order.get(g, 3), g))
 
 
-def _lists(engine: Engine, months: _Months) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+def _lists(engine: Engine, months: _Months) -> tuple[list[dict[str, Any]], list[str], list[dict[str, Any]]]:
     """Return the fields, the channels (`any` last) and the recency bands of the last month, in order."""
     at = f"where snapshot_month = date '{months.last:%Y-%m-%d}'"
-    fields = engine.rows(f"select distinct field, field_rank, is_key_field from marts.fill_rate_monthly {at} order by field_rank")
+    fields = engine.rows(
+        f"select distinct field, field_rank, is_key_field from marts.fill_rate_monthly {at} order by field_rank"
+    )
     channels = [str(row[0]) for row in engine.rows(f"select distinct channel from marts.optin_rate_monthly {at}")]
     known = ("email", "sms", "phone", "post")
     bands = engine.rows(

@@ -22,8 +22,7 @@ FOLDER = Path(__file__).parent
 SCRIPTS = ("cube.js", "format.js", "parts.js", "charts.js", "sections.js", "main.js")
 # Styles are written by the charts too; nothing else may come from elsewhere, and only these scripts run.
 POLICY = (
-    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
 
 
@@ -31,7 +30,10 @@ POLICY = (
 def words() -> Mapping[str, Mapping[str, str]]:
     """Return the words of the page, by language and key."""
     read = yaml.safe_load((FOLDER / "words.yml").read_text(encoding="utf-8"))
-    return {language: {key: typeset(texts[language], language) for key, texts in read.items()} for language in LANGUAGES}
+    return {
+        language: {key: typeset(texts[language].replace(" %", "\u202f%"), language) for key, texts in read.items()}
+        for language in LANGUAGES
+    }
 
 
 @cache

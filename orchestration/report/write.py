@@ -116,9 +116,13 @@ def print_pdf(page: Path, language: str | None = None) -> Path:
         try:
             done = subprocess.run(command, capture_output=True, timeout=PRINT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise ReportError(f"{program} did not print {page} within {PRINT_SECONDS} s; try again on a quieter machine.") from error
+            raise ReportError(
+                f"{program} did not print {page} within {PRINT_SECONDS} s; try again on a quieter machine."
+            ) from error
         made = Path(profile) / "report.pdf"
         if done.returncode or not made.exists():
-            raise ReportError(f"{program} did not print {page} (exit status {done.returncode}); open the page and print it there.")
+            raise ReportError(
+                f"{program} did not print {page} (exit status {done.returncode}); open the page and print it there."
+            )
         shutil.move(made, pdf)
     return pdf

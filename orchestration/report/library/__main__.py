@@ -13,7 +13,7 @@ def main() -> int:
     """Write the file; return the exit code."""
     import vl_convert
 
-    bundle = vl_convert.javascript_bundle()
+    bundle = vl_convert.javascript_bundle(None)
     # Modules' names stay inside; the snippet of the bundle puts the libraries on `window`.
     FILE.write_text(f"{HEAD}(()=>{{{bundle}}})();\n".replace("</script", "<\\/script"), encoding="utf-8")
     print(f"Wrote {FILE.name}: {FILE.stat().st_size:,} bytes.")

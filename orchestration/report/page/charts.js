@@ -28,11 +28,11 @@ function textWidth(text, size = LABEL) {
 const widest = (texts) => Math.max(0, ...texts.map((text) => textWidth(text)));
 
 /** An end of an axis that leaves the highest value room, in round steps. */
-function niceEnd(max, steps = 4) {
+function niceEnd(max, steps = 5) {
   if (!(max > 0)) return 1;
   const raw = max / steps;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].find((n) => n * power >= raw) * power;
+  const step = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((n) => n * power >= raw) * power;
   return Math.ceil(max / step) * step;
 }
 
@@ -64,7 +64,7 @@ const ordinal = (field, sort, axis) => ({ field, type: 'ordinal', sort, scale: {
 function valueAxis(end, isShare, low = 0) {
   return {
     scale: { domain: [low, end], nice: false, zero: false },
-    axis: { format: isShare ? (end <= 0.1 ? '.1%' : '.0%') : end <= 4 ? ',~f' : ',.0f', tickCount: 4, title: null, domain: false, ticks: false },
+    axis: { format: isShare ? (end <= 0.1 ? '.1%' : '.0%') : end <= 4 ? ',~f' : ',.0f', tickCount: 5, title: null, domain: false, ticks: false },
   };
 }
 
@@ -254,7 +254,7 @@ function barsBefore({ days, values: now, earlier, width, height = 260, color, ma
     mark: { type: 'bar', fill, width: { band }, tooltip: null },
     encoding: { x, y },
   });
-  const named = marks.map(({ at, label }) => ({ m: months[at], v: now[at], label }));
+  const named = marks.map(({ at, label }) => ({ m: months[at], v: Math.max(now[at], earlier[at] || 0), label }));
   const tips = days.map((day, i) => ({
     m: months[i],
     tip: tipOf(day, [{ label: labels[0], value: now[i] }, ...(earlier[i] === null ? [] : [{ label: labels[1], value: earlier[i] }])], count),
@@ -269,8 +269,11 @@ function barsBefore({ days, values: now, earlier, width, height = 260, color, ma
       ...veilLayer(days, x),
       ...named.map((d) => ({
         data: { values: [d] },
-        mark: { type: 'text', baseline: 'bottom', dy: -4, fontWeight: 600, tooltip: null, align: alignAt(months.indexOf(d.m) * 2 * edge + edge, textWidth(d.label), inner) },
         encoding: { x, y, text: { field: 'label' } },
+        // A rim of paper keeps the text apart from the bars beside.
+        layer: [{ stroke: PAPER, strokeWidth: 4, strokeJoin: 'round' }, {}].map((more) => ({
+          mark: { type: 'text', baseline: 'bottom', dy: -4, fontWeight: 600, tooltip: null, align: alignAt(months.indexOf(d.m) * 2 * edge + edge, textWidth(d.label) * 1.1, inner), ...more },
+        })),
       })),
       hoverLayer(tips, x),
     ],
@@ -283,9 +286,12 @@ const alignAt = (at, width, whole) => (at - width / 2 < 0 ? 'left' : at + width 
 const CLASSES = 7;
 
 /** Cells coloured in steps of a share; the figure stands in each where it has room. */
-function heat({ xs, ys, cells, width, row = 26, end = 1, xTitle = null, angle = 0, start = 0 }) {
+function heat({ xs, ys, cells, width, row = 26, end = 1, xTitle = null, start = 0 }) {
   const left = Math.min(180, widest(ys)) + 12;
-  const inner = Math.max(160, width - left - 6);
+  const fits = widest(xs) + 12 < (width - left - 6) / xs.length;
+  const angle = fits ? 0 : -45;
+  // A slanted label reaches over the right edge.
+  const inner = Math.max(160, width - left - 6 - (fits ? 0 : widest(xs.slice(-1)) * 0.72));
   const each = inner / xs.length;
   const step = (v) => `h${Math.max(0, Math.min(CLASSES - 1, Math.floor(((v - start) / (end - start || 1)) * CLASSES)))}`;
   const size = each < 34 ? 10 : 12;
@@ -293,8 +299,8 @@ function heat({ xs, ys, cells, width, row = 26, end = 1, xTitle = null, angle = 
   const steps = Array.from({ length: CLASSES }, (_, i) => `h${i}`);
   const names = Array.from({ length: CLASSES }, (_, i) => `var(--heat${i})`);
   const inks = Array.from({ length: CLASSES }, (_, i) => `var(--heat-ink${i})`);
-  const x = ordinal('x', xs, { orient: 'top', title: xTitle, labelAngle: angle, labelAlign: angle ? 'left' : 'center', labelLimit: 150, labelOverlap: !angle, domain: false, ticks: false, grid: false });
-  const y = ordinal('y', ys, { title: null, domain: false, ticks: false, grid: false, labelLimit: 180 });
+  const x = ordinal('x', xs, { orient: 'top', title: xTitle, labelAngle: angle, labelAlign: angle ? 'left' : 'center', labelLimit: 150, labelOverlap: false, labelPadding: 6, domain: false, ticks: false, grid: false });
+  const y = ordinal('y', ys, { title: null, domain: false, ticks: false, grid: false, labelLimit: 180, labelPadding: 8 });
   return {
     width: inner,
     height: row * ys.length,
@@ -324,7 +330,7 @@ function parts({ rows, series, width, row = 34 }) {
       from += share;
     });
   });
-  const y = ordinal('y', rows.map((r) => r.label), { title: null, domain: false, ticks: false, grid: false, labelFontSize: 13, labelColor: INK });
+  const y = ordinal('y', rows.map((r) => r.label), { title: null, domain: false, ticks: false, grid: false, labelFontSize: 13, labelColor: INK, labelPadding: 8 });
   const x = { field: 'from', type: 'quantitative', scale: { domain: [0, 1], nice: false }, axis: { format: '.0%', tickCount: width < 500 ? 3 : 5, title: null, domain: false, ticks: false } };
   const keys = series.map((s) => s.key);
   return {
@@ -341,7 +347,7 @@ function parts({ rows, series, width, row = 34 }) {
 
 /** Bars to the left and to the right of a middle. */
 function pyramid({ rows, left, right, width, row = 26 }) {
-  const end = niceEnd(Math.max(0.01, ...rows.flatMap((r) => [r.left, r.right])), 3);
+  const end = Math.max(0.01, ...rows.flatMap((r) => [r.left, r.right]));
   const label = widest(rows.map((r) => r.label)) + 14;
   const inner = Math.max(160, width - label - 8);
   const values = rows.flatMap((r) => [
@@ -379,7 +385,7 @@ function plainBars({ rows, width, row = 38 }) {
   const label = widest(rows.map((r) => r.label)) + 14;
   const inner = Math.max(120, width - label - widest(rows.map((r) => r.text)) - 20);
   const end = Math.max(1, ...rows.map((r) => r.value));
-  const y = ordinal('label', rows.map((r) => r.label), { title: null, domain: false, ticks: false, grid: false, labelColor: INK, labelFontSize: 13 });
+  const y = ordinal('label', rows.map((r) => r.label), { title: null, domain: false, ticks: false, grid: false, labelColor: INK, labelFontSize: 13, labelPadding: 8 });
   const x = { field: 'value', type: 'quantitative', scale: { domain: [0, end], nice: false }, axis: null };
   return {
     width: inner,

@@ -161,7 +161,7 @@ function figure(id, make) {
 }
 
 function dataOf(id, made) {
-  const details = h('details', {}, h('summary', {}, t('table')));
+  const details = made.isTable ? h('span') : h('details', {}, h('summary', {}, t('table')));
   details.addEventListener('toggle', () => {
     if (details.open && !details.querySelector('table')) details.append(tableOf(made.table, made.title));
   });

@@ -40,7 +40,7 @@ function changeOf(tile, months) {
   const now = tile.values[LAST];
   const then = place < 0 ? null : tile.values[place];
   if (then === null || now === null) return { text: t('no_comparison'), sign: 0 };
-  if (tile.isShare) return { text: signedPoints(now - then), sign: Math.sign(now - then) };
+  if (tile.isShare) return { text: signedPoints(now - then), sign: Math.sign(Math.round((now - then) * 1000)) };
   return { text: then ? `${signed(now - then)} (${signedPercent(now / then - 1)})` : signed(now - then), sign: Math.sign(now - then) };
 }
 
@@ -49,14 +49,14 @@ function spark(tile) {
   const low = Math.min(...known);
   const span = Math.max(...known) - low || 1;
   const at = (v, i) => `${((i / Math.max(1, known.length - 1)) * 116 + 2).toFixed(1)},${(30 - ((v - low) / span) * 26).toFixed(1)}`;
-  const end = at(known[LAST], LAST).split(',');
   const line = h('svg:polyline', { points: known.map(at).join(' '), fill: 'none', 'stroke-width': 2 });
-  const dot = h('svg:circle', { cx: end[0], cy: end[1], r: 3 });
+  // A line without length and with round ends: a dot, however the picture is stretched.
+  const dot = h('svg:path', { d: `M${at(known[LAST], LAST).replace(',', ' ')}h0`, 'stroke-width': 7, 'stroke-linecap': 'round' });
   line.style.stroke = tile.color;
-  dot.style.fill = tile.color;
+  dot.style.stroke = tile.color;
   return h(
     'svg:svg',
-    { viewBox: '0 0 122 34', class: 'spark', role: 'img', 'aria-label': t('spark', { what: tile.label, first: tile.write(tile.values[0]), last: tile.write(tile.values[LAST]) }) },
+    { viewBox: '0 0 122 34', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': t('spark', { what: tile.label, first: tile.write(tile.values[0]), last: tile.write(tile.values[LAST]) }) },
     line,
     dot,
   );
@@ -89,13 +89,23 @@ function tiles() {
 
 // ---- the bathtub ----------------------------------------------------------------------------------------------------
 
+/** The movements of the view: what enters a segment and leaves another of the same view changes nothing, and is left out. */
+function movesShown(scope) {
+  const series = (name) => CUBES.flows.series(`${scope}|${name}`, filter());
+  const inner = ['converted', 'reassigned'].filter((kind) => {
+    const out = series(`${kind}_out`);
+    return series(`${kind}_in`).every((n, i) => n === out[i]);
+  });
+  return DATA.movements.filter(({ name }) => !inner.includes(name.replace(/_(in|out)$/, '')));
+}
+
 /** What came in and went out over the last months of a definition, and the levels at both ends. */
 function balance(scope, months) {
   const { flows } = CUBES;
   const where = filter();
   const first = Math.max(0, LAST - months + 1);
   const span = MONTHS.map((_, i) => i).slice(first);
-  const moves = DATA.movements
+  const moves = movesShown(scope)
     .map(({ name, sign }) => ({ name, sign, n: add(span.map((i) => flows.sum(`${scope}|${name}`, i, where))) }))
     .filter((move) => move.n);
   const opening = flows.sum(`${scope}|opening`, first, where);
@@ -202,7 +212,7 @@ const MOVE_COLORS = { new: 2, restored: 4, reactivated: 0, converted_in: 6, reas
 
 const flowsByMonth = (width) => {
   const { flows } = CUBES;
-  const series = DATA.movements
+  const series = movesShown(state.scope)
     .map(({ name, sign }) => ({ key: name, sign, label: t(`move_${name}`), color: C(MOVE_COLORS[name] ?? 7), values: flows.series(`${state.scope}|${name}`, filter()) }))
     .filter((s) => s.values.some((v) => v));
   // The first month opens with nothing: the whole base would be its inflow.
@@ -216,7 +226,7 @@ const flowsByMonth = (width) => {
   const out = add(below.flatMap((s) => s.values));
   return {
     title: `${t('flows_title')} (${t(`scope_${state.scope}`).toLowerCase()})`,
-    says: t('flows_says', { n: list.length, in: count(into), out: count(out), net: signed(into - out) }),
+    says: t('flows_says', { in: count(into), out: count(out), net: signed(into - out) }),
     note: t('flows_note'),
     keys: ['month', 'source', 'status'],
     legend: [...above, ...below].map(({ label, color }) => ({ label, color })),
@@ -230,8 +240,12 @@ const flowsByMonth = (width) => {
 
 const recency = (width) => {
   const { segments } = CUBES;
-  const bands = DATA.bands.map((band, i) => ({
-    key: band.name, label: t('band_days', { band: band.name.replace('-', '–') }), color: `var(--band${Math.min(5, Math.round((i * 5) / Math.max(1, DATA.bands.length - 1)))})`,
+  // Blues for the active, browns for the others, each from the most recent on.
+  const isActive = (band) => Number(band.name.split('-').at(-1)) <= DATA.terms.activeWithinDays;
+  const [on, off] = [DATA.bands.filter(isActive), DATA.bands.filter((band) => !isActive(band))];
+  const shade = (band) => (isActive(band) ? `var(--band${Math.min(3, Math.round((on.indexOf(band) * 3) / Math.max(1, on.length - 1)))})` : `var(--band${4 + Math.min(1, off.indexOf(band))})`);
+  const bands = DATA.bands.map((band) => ({
+    key: band.name, label: t('band_days', { band: band.name.replace('-', '–') }), color: shade(band),
     values: segments.series(`recency|${band.rank}`, filter()),
   }));
   const series = [{ key: 'new', label: t('band_new'), color: C(2), values: segments.series('recency|new', filter()) }, ...bands];
@@ -421,7 +435,7 @@ const fill = (width) => {
     says: whole && shares.length > 1 ? t('fill_says', { worst: nameOf(worst.field.name).toLowerCase(), nworst: percent(worst.v), best: nameOf(best.field.name).toLowerCase(), nbest: percent(best.v) }) : null,
     note: t('fill_note'),
     empty: !whole,
-    spec: whole ? heat({ xs: DATA.fields.map(label), ys: lines_.map((l) => l.name), cells, width, row: 30, angle: width < 1100 ? -45 : 0 }) : null,
+    spec: whole ? heat({ xs: DATA.fields.map(label), ys: lines_.map((l) => l.name), cells, width, row: 30 }) : null,
     table: {
       columns: [{ label: t('source'), type: 'text', name: 'source' }, { label: t('field'), type: 'text', name: 'field' }, { label: t('profiles'), type: 'count', name: 'n_profiles' }, { label: t('filled'), type: 'count', name: 'n_filled' }, { label: t('share'), type: 'percent', name: 'share' }],
       rows,
@@ -515,6 +529,7 @@ const scorecard = () => {
     says: ranked.length > 1 ? t('scorecard_says', { worst: ranked[0].name }) : null,
     note: t('scorecard_note'),
     keys: ['source'],
+    isTable: true,
     empty: !scored.length,
     nodes: [
       h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': t('scorecard_title') },
@@ -544,7 +559,7 @@ const retention = (width) => {
   const rows = [
     { key: 'n_overdue', label: t('overdue'), value: n('n_overdue'), color: C(3) },
     { key: 'n_due_1m', label: t('due_1'), value: n('n_due_1m'), color: C(1) },
-    { key: 'n_due_1_to_3m', label: t('due_3'), value: n('n_due_3m') - n('n_due_1m'), color: 'var(--band3)' },
+    { key: 'n_due_1_to_3m', label: t('due_3'), value: n('n_due_3m') - n('n_due_1m'), color: 'var(--band4)' },
     { key: 'n_due_3_to_12m', label: t('due_12'), value: n('n_due_12m') - n('n_due_3m'), color: 'var(--band1)' },
   ].map((r) => ({ ...r, text: count(r.value) }));
   return {
@@ -689,6 +704,7 @@ const accountList = () => {
     says: t('accounts_says', { n: count(now.n_accounts), contracted: count(now.n_contracted), ending: count(now.n_contracts_ending_3m) }),
     note: [t('accounts_note'), rows.length < now.n_accounts ? t('accounts_listed', { n: count(rows.length), of: count(now.n_accounts) }) : ''].join(' ').trim(),
     keys: [],
+    isTable: true,
     nodes: [h('div', { class: 'tall' }, tableOf(table, t('accounts_title')))],
     table,
   };
