@@ -25,16 +25,15 @@ from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
 from orchestration.report.data import ReportError
 from orchestration.report.serve import ADDRESS, PORT, server
-from orchestration.report.write import print_pdf, write_report
+from orchestration.report.write import LATEST, print_pdf, write_report
 from orchestration.retention import RetentionError, Selection, export_overdue
-from orchestration.settings import DBT_PROJECT_DIR, LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
+from orchestration.settings import LANGUAGES, MARTS, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
 
 log = logging.getLogger("bathtub")
 
 DEMO_RAW_DIR = PROJECT_ROOT / "data" / "raw"
 DEMO_SEED = 7
-MARTS_DIR = DBT_PROJECT_DIR / "models" / "marts"
 
 # What a user can mend.
 FAULTS_OF_USE = (
@@ -134,9 +133,13 @@ def _show_result(settings: Settings) -> None:
     )
     log.info("")
     log.info("Warehouse  %s", engine.place)
-    marts = ", ".join(sorted(file.stem for file in MARTS_DIR.glob("*.sql")))
-    lines = wrap(f"Marts      schema marts: {marts} (docs/marts.md says what each tells)", 120, subsequent_indent=" " * 11)
+    lines = wrap(
+        f"Marts      schema marts: {', '.join(MARTS)} (docs/marts.md says what each tells)", 120, subsequent_indent=" " * 11
+    )
     log.info("%s", "\n".join(lines))
+    page = settings.report_dir / LATEST
+    if page.exists():
+        log.info("Report     %s (open it in a browser; make report writes it anew)", page)
     log.info("Challenges make challenges: what the base hides, in sentences")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
 

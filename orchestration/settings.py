@@ -21,6 +21,8 @@ from orchestration.reference.numbering_plans import regions
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
+# The tables that readers see; the rules of the rule book, in a folder below, are parts of one of them.
+MARTS = tuple(sorted(file.stem for file in (DBT_PROJECT_DIR / "models" / "marts").glob("*.sql")))
 
 TARGETS = ("duckdb", "spark")
 LANGUAGES = ("fr", "en")

@@ -7,6 +7,7 @@ import json
 from dagster import AssetKey, Definitions
 
 from orchestration.contract import raw_tables
+from orchestration.settings import MARTS
 from tests.orchestration.conftest import MONTHS, Built, Import
 
 # asset: its group, and what it is made of
@@ -128,6 +129,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "marts/retention_monthly": ("marts", {"core/int_customer_months"}),
     "marts/retention_forecast_monthly": ("marts", {"marts/retention_monthly"}),
     "marts/status_monthly": ("marts", {"core/fct_customer_months"}),
+    "report/monthly_report": ("report", {f"marts/{name}" for name in MARTS}),
 }
 CHECKS: dict[str, set[str]] = {
     "staging/stg_customers": {"raw_rows_reconcile"},
@@ -208,7 +210,7 @@ CHECKS: dict[str, set[str]] = {
     },
 }
 # `private` holds the coordinates and the lists of people, apart from what readers see.
-LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3}
+LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3, "report": 4}
 
 
 def _name(key: AssetKey) -> str:
@@ -284,7 +286,7 @@ def test_the_job_and_its_schedule(definitions: Definitions) -> None:
     assert [(job.name, str(job.partitions_def)) for job in jobs] == [
         ("monthly_close", "Monthly, starting 2024-01 Europe/Paris.")
     ]
-    assert [step.name for step in jobs[0].nodes_in_topological_order] == ["ingest", "close_months"]
+    assert [step.name for step in jobs[0].nodes_in_topological_order] == ["ingest", "close_months", "report__monthly_report"]
     assert [
         (s.name, s.job_name, s.cron_schedule, s.execution_timezone, s.default_status.value) for s in repository.schedule_defs
     ] == [("monthly_close_schedule", "monthly_close", "0 4 3 * *", "Europe/Paris", "RUNNING")]

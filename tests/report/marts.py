@@ -96,8 +96,8 @@ def make(folder: Path, months: int = 3, sources: Sequence[str] = ("till", "web")
         for name, made in rows.items():
             if made:
                 # In one go: row by row takes minutes.
-                columns = [list(column) for column in zip(*made, strict=True)]
-                con.execute(f"insert into marts.{name} select {', '.join(['unnest(?)'] * len(columns))}", columns)
+                values = [list(column) for column in zip(*made, strict=True)]
+                con.execute(f"insert into marts.{name} select {', '.join(['unnest(?)'] * len(values))}", values)
     return Made(
         load_settings({"BATHTUB_WAREHOUSE": str(warehouse), "BATHTUB_VARS": "{reporting_timezone: Europe/Paris}"}),
     )

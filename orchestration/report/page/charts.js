@@ -288,14 +288,14 @@ const CLASSES = 7;
 /** Cells coloured in steps of a share; the figure stands in each where it has room. */
 function heat({ xs, ys, cells, width, row = 26, end = 1, xTitle = null, start = 0 }) {
   const left = Math.min(180, widest(ys)) + 12;
-  const fits = widest(xs) + 12 < (width - left - 6) / xs.length;
+  const fits = widest(xs) + 6 < (width - left - 6) / xs.length;
   const angle = fits ? 0 : -45;
   // A slanted label reaches over the right edge.
   const inner = Math.max(160, width - left - 6 - (fits ? 0 : widest(xs.slice(-1)) * 0.72));
   const each = inner / xs.length;
   const step = (v) => `h${Math.max(0, Math.min(CLASSES - 1, Math.floor(((v - start) / (end - start || 1)) * CLASSES)))}`;
   const size = each < 34 ? 10 : 12;
-  const values = cells.map(({ x, y, v, tip }) => ({ x, y, v, tip, c: step(v), text: each < 22 ? '' : each < 44 ? String(Math.round(v * 100)) : percent(v, 0) }));
+  const values = cells.map(({ x, y, v, tip }) => ({ x, y, v, tip, c: step(v), text: each < 18 ? '' : each < 44 ? String(Math.round(v * 100)) : percent(v, 0) }));
   const steps = Array.from({ length: CLASSES }, (_, i) => `h${i}`);
   const names = Array.from({ length: CLASSES }, (_, i) => `var(--heat${i})`);
   const inks = Array.from({ length: CLASSES }, (_, i) => `var(--heat-ink${i})`);

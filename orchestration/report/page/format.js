@@ -54,7 +54,7 @@ function axisLocale() {
 }
 
 const capital = (text) => text.charAt(0).toLocaleUpperCase(state.lang) + text.slice(1);
-const nameOf = (what) => capital(DATA.names[state.lang][what] || what.replace(/_/g, ' '));
+const nameOf = (what) => (what === 'any' ? t('any_channel') : capital(DATA.names[state.lang][what] || what.replace(/_/g, ' ')));
 const sourceName = (place) => {
   const source = DATA.sources[place];
   return source.name === null ? t('other_sources', { n: count(source.count) }) : source.name;

@@ -150,7 +150,7 @@ let resizing;
 let width = window.innerWidth;
 window.addEventListener('resize', () => {
   // A phone's address bar changes the height alone.
-  if (window.innerWidth === width || !DATA.month || matchMedia('print').matches) return;
+  if (Math.abs(window.innerWidth - width) < 8 || !DATA.month || matchMedia('print').matches) return;
   width = window.innerWidth;
   clearTimeout(resizing);
   resizing = setTimeout(refresh, 200);

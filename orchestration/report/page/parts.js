@@ -135,7 +135,9 @@ function figure(id, make) {
     if (made.empty) parts.push(h('p', { class: 'nothing' }, made.empty === true ? t('nothing') : made.empty));
     else {
       if (made.legend) parts.push(legend(made.legend));
-      body.replaceChildren(...(made.nodes || []));
+      // The chart of before stays until the new one is drawn: the page does not jump.
+      if (made.nodes) body.replaceChildren(...made.nodes);
+      else if (!body.firstChild) body.style.minHeight = `${(made.spec.height || 260) + 40}px`;
       parts.push(body);
       if (made.table) parts.push(dataOf(id, made));
     }
@@ -155,6 +157,7 @@ function figure(id, make) {
       console.error(id, error);
       body.replaceChildren(h('p', { class: 'nothing' }, t('not_drawn')));
     }
+    body.style.minHeight = '';
     element.dataset.drawn = 'yes';
   };
   return element;
@@ -188,7 +191,6 @@ function swatch(color) {
 
 async function drawVega(body, spec, { title, says, note }) {
   const place = h('div', { class: 'vega', role: 'img', 'aria-label': [title, says || note || ''].join('. ') });
-  body.append(place);
   await window.vegaEmbed(place, { ...spec, config: CONFIG }, {
     mode: 'vega-lite',
     actions: false,
@@ -200,4 +202,5 @@ async function drawVega(body, spec, { title, says, note }) {
     formatLocale: axisLocale(),
     logLevel: 1,
   });
+  body.replaceChildren(place);
 }

@@ -326,6 +326,7 @@ const cohorts = (width) => {
   const { cohorts: cube } = CUBES;
   const shown = Math.min(MONTHS.length, width < 480 ? 12 : 18);
   const longest = Math.min(12, MONTHS.length - 1);
+  const across = Array.from({ length: longest + 1 }, (_, i) => i).filter((since) => width > 480 || since % 2 === 0);
   const at = (age, since) => {
     const places = cube.places(age, { source: state.source }).filter((i) => cube.keys.since[i] === since);
     const total = (name) => add(places.map((i) => cube.measures[name][i]));
@@ -340,7 +341,7 @@ const cohorts = (width) => {
       const { registered, customers } = at(age, since);
       if (!registered) continue;
       const v = customers / registered;
-      cells.push({ x: String(since), y: shortMonth(day), v, tip: [`${t('cohort')} ${longMonth(day)}`, `${t('since')}${colon()} ${since}`, `${t('customer')}${colon()} ${count(customers)} / ${count(registered)} (${percent(v)})`].join('\n') });
+      if (across.includes(since)) cells.push({ x: String(since), y: shortMonth(day), v, tip: [`${t('cohort')} ${longMonth(day)}`, `${t('since')}${colon()} ${since}`, `${t('customer')}${colon()} ${count(customers)} / ${count(registered)} (${percent(v)})`].join('\n') });
       rows.push([day, since, registered, customers, v]);
     }
   }
@@ -353,7 +354,7 @@ const cohorts = (width) => {
     note: t('cohorts_note'),
     keys: ['source'],
     empty: !cells.length,
-    spec: heat({ xs: Array.from({ length: longest + 1 }, (_, i) => String(i)), ys: ages.map((age) => shortMonth(MONTHS[LAST - age].month)), cells, width, start: Math.min(...shares), end: Math.max(...shares) * 1.0001, xTitle: t('since'), row: 24 }),
+    spec: heat({ xs: across.map(String), ys: ages.map((age) => shortMonth(MONTHS[LAST - age].month)), cells, width, start: Math.min(...shares), end: Math.max(...shares) * 1.0001, xTitle: t('since'), row: 24 }),
     table: {
       columns: [{ label: t('cohort'), type: 'month', name: 'cohort_month' }, { label: t('since'), type: 'count', name: 'months_since_registration' }, { label: t('registered'), type: 'count', name: 'n_registered' }, { label: t('customer'), type: 'count', name: 'n_customers' }, { label: t('share'), type: 'percent', name: 'share' }],
       rows,
@@ -435,7 +436,12 @@ const fill = (width) => {
     says: whole && shares.length > 1 ? t('fill_says', { worst: nameOf(worst.field.name).toLowerCase(), nworst: percent(worst.v), best: nameOf(best.field.name).toLowerCase(), nbest: percent(best.v) }) : null,
     note: t('fill_note'),
     empty: !whole,
-    spec: whole ? heat({ xs: DATA.fields.map(label), ys: lines_.map((l) => l.name), cells, width, row: 30 }) : null,
+    // On a phone the shorter list goes across.
+    spec: !whole
+      ? null
+      : width < 520 && lines_.length < DATA.fields.length
+        ? heat({ xs: lines_.map((l) => l.name), ys: DATA.fields.map(label), cells: cells.map((c) => ({ ...c, x: c.y, y: c.x })), width, row: 28 })
+        : heat({ xs: DATA.fields.map(label), ys: lines_.map((l) => l.name), cells, width, row: 30 }),
     table: {
       columns: [{ label: t('source'), type: 'text', name: 'source' }, { label: t('field'), type: 'text', name: 'field' }, { label: t('profiles'), type: 'count', name: 'n_profiles' }, { label: t('filled'), type: 'count', name: 'n_filled' }, { label: t('share'), type: 'percent', name: 'share' }],
       rows,
