@@ -191,7 +191,7 @@ function swatch(color) {
 
 async function drawVega(body, spec, { title, says, note }) {
   const place = h('div', { class: 'vega', role: 'img', 'aria-label': [title, says || note || ''].join('. ') });
-  await window.vegaEmbed(place, { ...spec, config: CONFIG }, {
+  const { finalize } = await window.vegaEmbed(place, { ...spec, config: CONFIG }, {
     mode: 'vega-lite',
     actions: false,
     renderer: 'svg',
@@ -202,5 +202,9 @@ async function drawVega(body, spec, { title, says, note }) {
     formatLocale: axisLocale(),
     logLevel: 1,
   });
+  // The picture's words are those of its place; its parts say nothing.
+  place.querySelector('svg')?.setAttribute('aria-hidden', 'true');
+  body.finalize?.();
+  body.finalize = finalize;
   body.replaceChildren(place);
 }
