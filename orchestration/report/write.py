@@ -81,6 +81,20 @@ def _write(file: Path, text: str) -> None:
         ) from error
 
 
+def mail(page: Path, send: Callable[[str, str, Path], None], language: str) -> Path:
+    """Print a page and hand it to `send` (title, text, attached file), such as the alert destinations; return the PDF.
+
+    Raises:
+        ReportError: it could not be printed.
+    """
+    from orchestration.report.page import words
+
+    pdf = print_pdf(page, language)
+    told = words()[language]
+    send(f"{told['title']} {page.stem}", told["question"], pdf)
+    return pdf
+
+
 def browser() -> str | None:
     """Return the path of an installed Chromium or Chrome, if any."""
     return next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -108,7 +122,8 @@ def print_pdf(page: Path, language: str | None = None) -> Path:
             *(["--no-sandbox"] if os.geteuid() == 0 else []),
             f"--user-data-dir={profile}",
             "--virtual-time-budget=60000",
-            "--window-size=1000,1400",
+            # As wide as the sheet: the charts are drawn for it.
+            "--window-size=780,1100",
             "--no-pdf-header-footer",
             f"--print-to-pdf={profile}/report.pdf",
             address,

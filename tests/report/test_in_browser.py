@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.report.pictures import PICTURES, take
+from orchestration.report.pictures import PICTURES, take_with
 from orchestration.report.serve import server
 from orchestration.report.write import browser, print_pdf, write_report
 from tests.report.marts import LAST, Made, make
@@ -129,6 +130,11 @@ def test_the_filters_show_the_figures_of_the_marts(opened: Open, page_file: Path
         f"and status = 'prospect' and snapshot_month = date '{LAST}'"
     )
     assert "".join(c for c in tab.text_content("[data-level=closing]") if c.isdigit()) == str(closing)
+    # The share of a figure is that of what follows the same filters.
+    assert all(
+        float(n.strip("\u202f\u00a0 ").replace(",", ".")) <= 100
+        for n in re.findall(r"([\d,]+)\s%", tab.text_content("#tiles .tile:last-child .under"))
+    )
     # A chart whose mart lacks a filter says so.
     assert "inscription" in tab.text_content("#tub .ignores")
     assert "inscription" in tab.text_content("[data-tile=overdue] .ignores")
@@ -165,7 +171,7 @@ def test_a_link_keeps_language_and_filters(opened: Open, page_file: Path, made: 
     address = tab.url
     again = opened(page_file, address[address.index("?") :])
     assert tile(again, "profiles") == profiles(made, f"and source = '{HOSTILE.replace(chr(39), chr(39) * 2)}'")
-    assert again.text_content("#filtered") == f"Filtered view: {HOSTILE}"
+    assert again.text_content("#filtered") == f"Filtered view: Source: {HOSTILE}"
     assert again.evaluate("document.documentElement.lang") == "en"
 
 
@@ -309,7 +315,7 @@ def test_served_pages_work_under_a_strict_policy(chromium: Any, made: Made, page
         serving.shutdown()
 
 
-def test_the_pictures_are_small(page_file: Path, tmp_path: Path) -> None:
-    files = take(page_file, tmp_path)
+def test_the_pictures_are_small(chromium: Any, page_file: Path, tmp_path: Path) -> None:
+    files = take_with(chromium, page_file, tmp_path)
     assert [file.name for file in files] == list(PICTURES)
     assert all(5_000 < file.stat().st_size < 150_000 for file in files)

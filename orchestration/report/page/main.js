@@ -131,7 +131,7 @@ async function refresh() {
   round += 1;
   const mine = round;
   root.dataset.ready = 'no';
-  const chosen = FILTERS.filter((name) => state[name] >= 0).map(chosenText);
+  const chosen = FILTERS.filter((name) => state[name] >= 0).map((name) => `${t(name)}${colon()} ${chosenText(name)}`);
   document.getElementById('filtered').textContent = chosen.length ? t('filtered', { what: chosen.join(', ') }) : '';
   document.getElementById('tiles').replaceChildren(tiles());
   for (const section of sectionsShown()) if (section.node) root.querySelector(`[data-node="${section.id}"]`).replaceChildren(section.node());

@@ -20,7 +20,9 @@ function tileList() {
   const level = segments.series('n_profiles', where);
   const counted = (id, label, cube, measure, color, isGood) => {
     const values = cube.series(measure, where);
-    return { id, label, values, color, isGood, keys: Object.keys(cube.keys), write: count, under: (i) => id === 'profiles' || id === 'new' ? '' : t('of_profiles', { share: percent(ratio(values[i], level[i])) }) };
+    // The whole that the part is of follows the filters that the part follows.
+    const whole = cube.keys.recent ? level : segments.series('n_profiles', { ...where, recent: -1 });
+    return { id, label, values, color, isGood, keys: Object.keys(cube.keys), write: count, under: (i) => id === 'profiles' || id === 'new' ? '' : t('of_profiles', { share: percent(ratio(values[i], whole[i])) }) };
   };
   const filled = MONTHS.map((_, i) => keyFilled(i, where));
   return [
@@ -510,7 +512,7 @@ const contactOverTime = (width) => {
 const scorecard = () => {
   const { quality } = CUBES;
   const at = (source, name) => quality.sum(name, LAST, { source });
-  const scored = shownSources().filter((i) => at(i, 'n_profiles')).map((i) => {
+  const score = (i) => {
     const n = (name) => at(i, name);
     return {
       source: i, name: sourceName(i), n_profiles: n('n_profiles'), n_new: n('n_new'), small: n('n_profiles') < DATA.terms.minSourceProfiles,
@@ -519,11 +521,13 @@ const scorecard = () => {
       effect: quality.has('fill_rate_effect') ? n('fill_rate_effect') + n('fill_mix_effect') : null,
       defects: ratio(n('n_placeholders') + n('n_invalid') + n('n_duplicate') + n('n_optin_no_coordinate'), n('n_profiles')),
     };
-  });
+  };
+  const scored = shownSources().filter((i) => at(i, 'n_profiles')).map(score);
   const ranked = scored.filter((s) => !s.small).sort((a, b) => b.defects - a.defects);
   const order = [...ranked, ...scored.filter((s) => s.small)];
   const columns = ['filled', 'placeholders', 'invalid', 'duplicate', 'optin', 'defects'];
-  const worstOf = Object.fromEntries(columns.map((c) => [c, Math.max(0.0001, ...scored.map((s) => s[c] || 0))]));
+  // The longest bar is the worst of all sources, also where one of them is shown.
+  const worstOf = Object.fromEntries(columns.map((c) => [c, Math.max(0.0001, ...DATA.sources.map((_, i) => score(i)[c] || 0))]));
   const bar = (value, column) => {
     const inner = h('span', { class: `bar bar-${column === 'filled' ? 'good' : 'bad'}`, 'aria-hidden': 'true' });
     inner.style.width = `${Math.round(((value || 0) / (column === 'filled' ? 1 : worstOf[column])) * 100)}%`;
@@ -698,7 +702,7 @@ const ACCOUNT_TYPES = { account_name: 'text', industry: 'text', paid_amount_12m:
 const accountList = () => {
   const { columns, rows, byMonth } = DATA.accounts;
   const now = byMonth.at(-1);
-  const shown = columns.map((name, i) => ({ name, i })).filter(({ name }) => name !== 'currency' && name !== 'n_contacts');
+  const shown = columns.map((name, i) => ({ name, i })).filter(({ name }) => !['currency', 'n_contacts', 'n_roles_missing'].includes(name));
   const currencies = new Set(rows.map((row) => row[columns.indexOf('currency')]).filter(Boolean));
   const currency = currencies.size === 1 ? [...currencies][0] : null;
   const table = {
