@@ -356,7 +356,8 @@ function pyramid({ rows, left, right, width, row = 26 }) {
   ]);
   const y = ordinal('y', rows.map((r) => r.label), { title: null, domain: false, ticks: false, grid: false, labelColor: INK });
   // Room for the figures beside the longest bars.
-  const x = { field: 'v', type: 'quantitative', scale: { domain: [-end * 1.3, end * 1.3], nice: false }, axis: null };
+  const reach = (end * (inner / 2)) / Math.max(30, inner / 2 - textWidth(percent(0.105)) - 8);
+  const x = { field: 'v', type: 'quantitative', scale: { domain: [-reach, reach], nice: false }, axis: null };
   const text = (side, align, dx) => ({
     transform: [{ filter: { field: 's', equal: side } }],
     mark: { type: 'text', align, dx, baseline: 'middle', tooltip: null, fontSize: 11 },

@@ -476,7 +476,7 @@ const contactability = (width) => {
   const at = (channel, measure) => segments.sum(`${channel}|${measure}`, LAST, filter());
   const channels = DATA.channels;
   const whole = segments.sum('n_profiles', LAST, filter());
-  const used = REASONS.map((key, i) => ({ key, label: t(key), color: REASON_COLORS[i], ink: ['n_no_coordinate', 'n_bounced', 'n_optin_other_coordinate', 'n_untested'].includes(key) ? 'var(--on-light)' : null })).filter((s) => channels.some((c) => at(c, s.key)));
+  const used = REASONS.map((key, i) => ({ key, label: t(key), color: REASON_COLORS[i], ink: key === 'n_no_coordinate' ? INK : ['n_bounced', 'n_optin_other_coordinate', 'n_untested'].includes(key) ? 'var(--on-light)' : null })).filter((s) => channels.some((c) => at(c, s.key)));
   const rows = channels.map((channel) => ({ label: nameOf(channel), channel, values: Object.fromEntries(REASONS.map((key) => [key, at(channel, key)])), whole }));
   const any = at('any', 'n_contactable');
   return {
@@ -685,7 +685,7 @@ const coverage = (width) => {
   const states = ['contactable', 'not_contactable', 'missing'];
   const roles = Object.keys(DATA.accounts.coverage);
   const n = DATA.accounts.byMonth.at(-1).n_accounts;
-  const series = states.map((key, i) => ({ key, label: t(`cover_${key}`), color: [C(2), 'var(--band2)', 'var(--behind)'][i], ink: i ? 'var(--on-light)' : null }));
+  const series = states.map((key, i) => ({ key, label: t(`cover_${key}`), color: [C(2), 'var(--band2)', 'var(--behind)'][i], ink: [null, 'var(--on-light)', INK][i] }));
   const rows = roles.map((role) => ({ label: t(`role_${role}`), values: DATA.accounts.coverage[role], whole: n }));
   return {
     title: t('coverage_title'),
