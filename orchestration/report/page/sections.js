@@ -327,7 +327,7 @@ const prospectAges = (width) => {
 const cohorts = (width) => {
   const { cohorts: cube } = CUBES;
   const shown = Math.min(MONTHS.length, width < 480 ? 12 : 18);
-  const longest = Math.min(12, MONTHS.length - 1);
+  const longest = Math.min(12, shown - 1);
   const across = Array.from({ length: longest + 1 }, (_, i) => i).filter((since) => width > 480 || since % 2 === 0);
   const at = (age, since) => {
     const places = cube.places(age, { source: state.source }).filter((i) => cube.keys.since[i] === since);
