@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query report serve report-library pictures mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -48,6 +48,12 @@ query: export QUERY = $(value SQL)
 query: $(VENV)/.base ## Ask the published marts as bi_reader (SQL="select * from marts.bi_refresh_status")
 	@if [ -z "$$QUERY" ]; then echo 'Say what to ask: make query SQL="select * from marts.bi_refresh_status"' >&2; exit 2; fi
 	@$(RUN) orchestration query -- "$$QUERY"
+
+report: $(VENV)/.base ## Write the report of the latest closed month (MONTH=2026-10; PDF=1 prints it, OPEN=1 opens it)
+	@$(RUN) orchestration report $(if $(MONTH),--month '$(MONTH)') $(if $(PDF),--pdf) $(if $(OPEN),--open)
+
+serve: $(VENV)/.base ## Serve the folder of the reports to this machine alone (PORT=8110)
+	@$(RUN) orchestration serve $(if $(PORT),--port '$(PORT)')
 
 mail-servers: $(VENV)/.base ## Ask name servers which e-mail domains of the base accept mail (MAIL_ARGS="--max-age-days 30")
 	@$(RUN) orchestration mail-servers $(MAIL_ARGS)
@@ -101,6 +107,12 @@ format: $(VENV)/.dev ## Format Python, repair what the linters can repair
 
 reference: $(VENV)/.dev ## Write the reference data (domains, numbering plans, postal codes) anew from their libraries
 	@$(PY) -m orchestration.reference
+
+report-library: $(VENV)/.dev ## Write the report's chart library anew (orchestration/report/library)
+	@$(PY) -m orchestration.report.library
+
+pictures: $(VENV)/.dev ## Take the README's pictures from the latest report, with an installed Chromium
+	@$(RUN) orchestration.report.pictures
 
 bench: $(VENV)/.engines ## Run the measured comparisons
 	@$(RUN) benchmarks $(BENCH_ARGS)

@@ -28,15 +28,17 @@ from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
 from orchestration.publish import PublishError
+from orchestration.report.data import ReportError
+from orchestration.report.serve import ADDRESS, PORT, server
+from orchestration.report.write import LATEST, print_pdf, write_report
 from orchestration.retention import RetentionError, Selection, export_overdue
-from orchestration.settings import DBT_PROJECT_DIR, LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
+from orchestration.settings import LANGUAGES, MARTS, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
 
 log = logging.getLogger("bathtub")
 
 DEMO_RAW_DIR = PROJECT_ROOT / "data" / "raw"
 DEMO_SEED = 7
-MARTS_DIR = DBT_PROJECT_DIR / "models" / "marts"
 
 # What a user can mend.
 FAULTS_OF_USE = (
@@ -51,6 +53,7 @@ FAULTS_OF_USE = (
     ChallengesError,
     AlertsError,
     PublishError,
+    ReportError,
 )
 
 
@@ -137,9 +140,13 @@ def _show_result(settings: Settings) -> None:
     )
     log.info("")
     log.info("Warehouse  %s", engine.place)
-    marts = ", ".join(sorted(file.stem for file in MARTS_DIR.glob("*.sql")))
-    lines = wrap(f"Marts      schema marts: {marts} (docs/marts.md says what each tells)", 120, subsequent_indent=" " * 11)
+    lines = wrap(
+        f"Marts      schema marts: {', '.join(MARTS)} (docs/marts.md says what each tells)", 120, subsequent_indent=" " * 11
+    )
     log.info("%s", "\n".join(lines))
+    page = settings.report_dir / LATEST
+    if page.exists():
+        log.info("Report     %s (open it in a browser; make report writes it anew)", page)
     log.info("Challenges make challenges: what the base hides, in sentences")
     log.info("Rejected   schema quarantine: what could not be read, with file, line and reason")
 
@@ -306,6 +313,34 @@ def query(sql: str) -> None:
 
     for line in as_text(ask(load_settings(), sql)):
         log.info("%s", line)
+
+
+@main.command()
+@click.option("--month", type=Month(), help="A closed month; by default the latest.")
+@click.option("--pdf", is_flag=True, help="Print it to a PDF too, with an installed Chromium.")
+@click.option("--open", "shown", is_flag=True, help="Open it in the browser.")
+def report(month: date | None, pdf: bool, shown: bool) -> None:
+    """Write the report of a closed month: one page that opens from disk, without a network."""
+    settings = load_settings()
+    written = write_report(settings, month)
+    log.info("Report     %s", written.page)
+    if pdf:
+        log.info("PDF        %s", print_pdf(written.page))
+    if shown:
+        click.launch(str(written.page))
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="Port on this machine.")
+def serve(port: int) -> None:
+    """Serve the folder of the reports to this machine alone, until stopped."""
+    settings = load_settings()
+    with server(settings.report_dir, port) as serving:
+        log.info("Reports    http://%s:%s/ (Ctrl+C stops)", ADDRESS, serving.server_port)
+        try:
+            serving.serve_forever()
+        except KeyboardInterrupt:
+            log.info("Stopped.")
 
 
 main.add_command(alerts)

@@ -8,7 +8,8 @@ from orchestration.dbt import ensure_manifest
 from orchestration.jobs import monthly_close, monthly_schedule
 from orchestration.partitions import monthly_partitions
 from orchestration.publish.assets import publish_assets
-from orchestration.settings import load_settings
+from orchestration.report.asset import report_asset
+from orchestration.settings import MARTS, load_settings
 
 settings = load_settings()
 partitions = monthly_partitions(settings)
@@ -19,6 +20,7 @@ definitions = Definitions(
         raw_assets(settings, partitions),
         model_assets(settings, manifest, partitions),
         *publish_assets(settings, manifest, partitions),
+        report_asset(settings, partitions, MARTS),
     ],
     asset_checks=[nightly_asset_checks(settings)],
     jobs=[monthly_close, nightly_checks],

@@ -21,6 +21,8 @@ from orchestration.reference.numbering_plans import regions
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
+# The tables that readers see; the rules of the rule book, in a folder below, are parts of one of them.
+MARTS = tuple(sorted(file.stem for file in (DBT_PROJECT_DIR / "models" / "marts").glob("*.sql")))
 
 TARGETS = ("duckdb", "spark")
 LANGUAGES = ("fr", "en")
@@ -292,6 +294,7 @@ class Settings:
     spark_storage: Path
     nameserver: tuple[str, int] | None
     alerts_dir: Path
+    report_dir: Path
     alert_urls: str = field(repr=False)
     heartbeat_url: str = field(repr=False)
     alert_data_docs: bool
@@ -417,6 +420,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         nameserver=_nameserver(env),
         # Beside the warehouse: two bases do not share incidents.
         alerts_dir=path("BATHTUB_ALERTS_DIR", str(warehouse.with_suffix(".alerts"))),
+        report_dir=path("BATHTUB_REPORT_DIR", str(warehouse.parent / "reports")),
         alert_urls=env.get("BATHTUB_ALERT_URLS", "").strip(),
         heartbeat_url=_heartbeat(env),
         alert_data_docs=_yes_or_no(env, "BATHTUB_ALERT_DATA_DOCS"),

@@ -143,7 +143,7 @@ def report(month: date, findings: Sequence[Finding], language: str) -> list[str]
     if not findings:
         return [*lines, "", labels["none"]]
     for finding in findings:
-        if _is_told(finding, findings):
+        if is_told(finding, findings):
             continue
         words = Sentences.of(finding, language)
         lines += [
@@ -157,7 +157,7 @@ def report(month: date, findings: Sequence[Finding], language: str) -> list[str]
     return lines
 
 
-def _is_told(finding: Finding, findings: Sequence[Finding]) -> bool:
+def is_told(finding: Finding, findings: Sequence[Finding]) -> bool:
     """Whether the whole base says as much of a source as the source itself would: the same, and no less severe."""
     return finding.source != "all" and any(
         whole.source == "all" and whole.code == finding.code and not is_worse(finding, whole) for whole in findings
@@ -165,7 +165,7 @@ def _is_told(finding: Finding, findings: Sequence[Finding]) -> bool:
 
 
 def _sources(finding: Finding, findings: Sequence[Finding], labels: Mapping[str, Any]) -> list[str]:
-    told = [f.source for f in findings if f.code == finding.code and _is_told(f, findings)]
+    told = [f.source for f in findings if f.code == finding.code and is_told(f, findings)]
     if finding.source != "all" or not told:
         return []
     return [labels["sources"].format(sources=", ".join(sorted(told)))]

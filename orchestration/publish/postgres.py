@@ -1,7 +1,7 @@
 """The marts in PostgreSQL: loaded into a schema that nobody reads, compared, then put in place in one transaction.
 
 Tables stay and their rows are replaced: a reader in a transaction keeps the rows that it began with, and nobody waits for it
-(docs/decisions/0014).
+(docs/decisions/0015).
 """
 
 from __future__ import annotations

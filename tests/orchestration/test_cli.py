@@ -81,7 +81,13 @@ def test_the_last_lines_name_every_mart(built: Built) -> None:
 def test_a_build_leaves_no_work_behind(built: Built) -> None:
     names = {path.name for path in built.home.folder.iterdir()}
     file = built.home.warehouse.name
-    assert names == {"raw", "dagster", file, f"{file}.lock", f"{file}.first_month", f"{file}.months"}
+    assert names == {"raw", "dagster", "reports", file, f"{file}.lock", f"{file}.first_month", f"{file}.months"}
+
+
+def test_a_build_writes_the_report_of_its_last_month_and_says_where(built: Built) -> None:
+    reports = built.home.folder / "reports"
+    assert {path.name for path in reports.iterdir()} == {f"{MONTHS[-1]}.html", "latest.html"}
+    assert f"Report     {reports / 'latest.html'}" in built.process.stdout
 
 
 def test_a_second_build_does_nothing_and_is_quick(built: Built, tmp_path: Path) -> None:

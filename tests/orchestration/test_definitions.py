@@ -12,6 +12,7 @@ from dagster import AssetCheckKey, AssetKey, Definitions
 from orchestration.alerts.catalogue import catalogue
 from orchestration.alerts.nightly import check_keys
 from orchestration.contract import raw_tables
+from orchestration.settings import MARTS
 from tests.orchestration.conftest import MONTHS, Built, Import
 
 # asset: its group, and what it is made of
@@ -138,6 +139,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "marts/retention_monthly": ("marts", {"core/int_customer_months"}),
     "marts/retention_forecast_monthly": ("marts", {"marts/retention_monthly"}),
     "marts/status_monthly": ("marts", {"core/fct_customer_months"}),
+    "report/monthly_report": ("report", {f"marts/{name}" for name in MARTS}),
 }
 CHECKS: dict[str, set[str]] = {
     "staging/stg_customers": {"raw_rows_reconcile"},
@@ -219,7 +221,7 @@ CHECKS: dict[str, set[str]] = {
     },
 }
 # `private` holds the coordinates and the lists of people, apart from what readers see.
-LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3, "observations": 4}
+LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3, "observations": 4, "report": 4}
 
 
 def _name(key: AssetKey) -> str:
@@ -321,7 +323,7 @@ def test_the_jobs_their_schedules_and_sensors(definitions: Definitions) -> None:
         "nightly_checks": "None",
     }
     steps = {job.name: [step.name for step in job.nodes_in_topological_order] for job in jobs}
-    assert steps == {"monthly_close": ["ingest", "close_months"], "nightly_checks": ["judge_last_night"]}
+    assert steps == {"monthly_close": ["ingest", "close_months", "report__monthly_report"], "nightly_checks": ["judge_last_night"]}
     schedules = [(s.name, s.job_name, s.cron_schedule, s.execution_timezone) for s in repository.schedule_defs]
     assert sorted(schedules) == [
         ("monthly_close_schedule", "monthly_close", "0 4 3 * *", "Europe/Paris"),
