@@ -17,7 +17,7 @@ import click
 from orchestration.alerts.commands import alerts, list_open
 from orchestration.alerts.deletions import confirm, departures
 from orchestration.alerts.names import shown_name
-from orchestration.alerts.store import AlertsError
+from orchestration.alerts.store import AlertsError, count_open
 from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
 from orchestration.dbt import DbtError, duration
@@ -176,6 +176,7 @@ def demo(profiles: int, months: int, verbose: bool) -> None:
     _judge(settings, add_months(end, 1) - timedelta(days=1))
     log.info("")
     log.info("Look at it")
+    log.info("  the report   %s", settings.report_dir / LATEST)
     log.info("  make alerts  lists what is wrong, %s shows it", settings.alerts_dir / "alerts.html")
     log.info("  make dev     opens Dagster's page: the assets, the months, the checks")
     log.info("  docs/marts.md tells what each table holds; any DuckDB client opens the warehouse:")
@@ -196,6 +197,8 @@ def _judge(settings: Settings, day: date) -> None:
     night = run_night(settings, datetime.now(UTC), f"demo-{day}", log.debug, day)
     if settings.alert_urls or not night.delivered.messages:
         list_open()
+    # Again, for it tells how many incidents are open.
+    write_report(settings, incidents=lambda: count_open(settings.alerts_dir))
 
 
 @main.command()
@@ -322,7 +325,7 @@ def query(sql: str) -> None:
 def report(month: date | None, pdf: bool, shown: bool) -> None:
     """Write the report of a closed month: one page that opens from disk, without a network."""
     settings = load_settings()
-    written = write_report(settings, month)
+    written = write_report(settings, month, lambda: count_open(settings.alerts_dir))
     log.info("Report     %s", written.page)
     if pdf:
         log.info("PDF        %s", print_pdf(written.page))

@@ -3,6 +3,7 @@
 from dagster import Definitions, in_process_executor
 
 from orchestration.alerts.nightly import nightly_asset_checks, nightly_checks, nightly_schedule, sensors
+from orchestration.alerts.store import count_open
 from orchestration.assets import model_assets, raw_assets
 from orchestration.dbt import ensure_manifest
 from orchestration.jobs import monthly_close, monthly_schedule
@@ -20,7 +21,7 @@ definitions = Definitions(
         raw_assets(settings, partitions),
         model_assets(settings, manifest, partitions),
         *publish_assets(settings, manifest, partitions),
-        report_asset(settings, partitions, MARTS),
+        report_asset(settings, partitions, MARTS, lambda: count_open(settings.alerts_dir)),
     ],
     asset_checks=[nightly_asset_checks(settings)],
     jobs=[monthly_close, nightly_checks],

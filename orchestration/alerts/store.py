@@ -344,6 +344,14 @@ class Store:
         return [Action(row["number"], row["action"], _at(row["at"]), row["by"], row["detail"]) for row in rows]
 
 
+def count_open(folder: Path, least: Severity = Severity.INFO) -> int | None:
+    """Return how many incidents of at least a severity are open in a folder's store; None where nothing was judged yet."""
+    if not (folder / FILE).exists():
+        return None
+    with Store.open(folder) as store:
+        return sum(1 for incident in store.open_incidents() if incident.severity.rank >= least.rank)
+
+
 _CHANGING = (
     "state", "severity", "judged_on", "last_status", "clean_runs", "nights_unjudged", "told_on", "muted_by", "muted_until",
     "acknowledged_by", "resolved_at", "resolution", "finding",

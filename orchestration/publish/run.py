@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from orchestration.alerts.model import Severity
+from orchestration.alerts.store import count_open
 from orchestration.dbt import ensure_manifest
 from orchestration.engine import engine_of
 from orchestration.publish import files, postgres
@@ -14,11 +16,6 @@ from orchestration.publish.embedded import embedded_server
 from orchestration.publish.extract import Extract, extract
 from orchestration.settings import Settings
 from orchestration.warehouse import Report
-
-
-def no_incidents() -> int:
-    """Count the open critical alerts where none are kept."""
-    return 0
 
 
 def read_marts(settings: Settings) -> Extract:
@@ -31,9 +28,7 @@ def read_marts(settings: Settings) -> Extract:
     return extract(engine_of(settings), published_marts(ensure_manifest(settings)))
 
 
-def publish_to_postgres(
-    settings: Settings, now: datetime, report: Report, open_critical_incidents: Callable[[], int] = no_incidents
-) -> postgres.Publication:
+def publish_to_postgres(settings: Settings, now: datetime, report: Report) -> postgres.Publication:
     """Publish to the server that BATHTUB_POSTGRES_DSN names, or to the embedded one.
 
     Raises:
@@ -42,20 +37,22 @@ def publish_to_postgres(
     """
     with server(settings) as dsn:
         return postgres.publish(
-            dsn, lambda: read_marts(settings), now, open_critical_incidents, report, settings.lock_wait_seconds
+            dsn, lambda: read_marts(settings), now, lambda: _open_critical(settings), report, settings.lock_wait_seconds
         )
 
 
-def publish_files(
-    settings: Settings, now: datetime, open_critical_incidents: Callable[[], int] = no_incidents
-) -> files.FilePublication:
+def publish_files(settings: Settings, now: datetime) -> files.FilePublication:
     """Publish to the folder that BATHTUB_PUBLISH_DIR names.
 
     Raises:
         PublishError: nothing was published; the manifest names what was published before.
         WarehouseError: the warehouse cannot be read.
     """
-    return files.publish(settings.publish_url, read_marts(settings), now, open_critical_incidents())
+    return files.publish(settings.publish_url, read_marts(settings), now, _open_critical(settings))
+
+
+def _open_critical(settings: Settings) -> int:
+    return count_open(settings.alerts_dir, Severity.CRITICAL) or 0
 
 
 @contextmanager
