@@ -60,6 +60,11 @@ class Bench:
             con.execute("set TimeZone = 'America/New_York'")
             return con.execute(query).fetchall()
 
+    def forget(self, table: str) -> None:
+        """Drop a table of the books."""
+        with duckdb.connect(str(self.warehouse)) as con:
+            con.execute(f"drop table {table}")
+
     def quarantine(self, table: str) -> list[tuple[Any, ...]]:
         """File, line, reason, column and fate of what went to quarantine."""
         return self.rows(f"""
