@@ -47,6 +47,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _today(settings: Settings) -> date:
+    return _now().astimezone(settings.vars.zone).date()
+
+
 def _user(by: str | None) -> str:
     if by:
         return by
@@ -72,7 +76,7 @@ def list_open(language: str | None = None) -> None:
         language = language or settings.vars.report_language
         found = store.open_incidents()
         for incident in found:
-            log.info("%s", line(incident, language))
+            log.info("%s", line(incident, language, _today(settings)))
         log.info("%s", f"{len(found)} open; what to do about each: docs/runbook.md" if found else "Nothing is open.")
         if waiting := store.waiting():
             log.info("%s messages wait for a destination; send them now with: make alerts ALERT_ARGS=deliver", len(waiting))
@@ -81,13 +85,13 @@ def list_open(language: str | None = None) -> None:
             log.info("Page  %s", page)
 
 
-def line(incident: Incident, language: str) -> str:
-    """Return an incident in two lines."""
+def line(incident: Incident, language: str, today: date | None = None) -> str:
+    """Return an incident in two lines; a day before `today` up to which it was muted is left out."""
     finding = incident.finding
     marks = [messages.severity_word(incident.severity, language), str(incident.state)]
     if incident.acknowledged_by:
         marks.append(f"acknowledged by {incident.acknowledged_by}")
-    if incident.muted_until:
+    if incident.muted_until and (today is None or incident.is_muted(today)):
         marks.append(f"muted until {incident.muted_until}")
     if incident.muted_by:
         marks.append(f"part of {incident.muted_by.split('/')[0]}")
@@ -109,7 +113,7 @@ def show(language: str | None, number: int) -> None:
     with _opened() as (settings, store):
         incident = store.incident(number)
         language = language or settings.vars.report_language
-        log.info("%s", line(incident, language))
+        log.info("%s", line(incident, language, _today(settings)))
         log.info("      opened %s; last judged for %s", f"{incident.opened_at:%Y-%m-%d %H:%M} UTC", incident.judged_on)
         if incident.finding.check.marts:
             log.info("      touches %s", ", ".join(incident.finding.check.marts))
@@ -168,7 +172,7 @@ def history(language: str | None, most: int) -> None:
     """List the latest incidents, those that are over too."""
     with _opened() as (settings, store):
         for incident in store.incidents(most):
-            log.info("%s", line(incident, language or settings.vars.report_language))
+            log.info("%s", line(incident, language or settings.vars.report_language, _today(settings)))
             if incident.resolved_at:
                 log.info("      ended %s: %s", f"{incident.resolved_at:%Y-%m-%d}", incident.resolution)
 
