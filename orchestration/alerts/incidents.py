@@ -76,10 +76,18 @@ def record(store: Store, findings: Sequence[Finding], run: Run, destinations: Se
 
 
 def _worst_of_each_place(findings: Sequence[Finding]) -> list[Finding]:
-    """A close judges several months at once: one incident speaks for the worst of them, the latest of equals."""
+    """A close judges several months at once: one incident speaks for the worst of them, of equals the latest."""
     ranks = [Status.PASSED, Status.UNKNOWN, Status.FAILED]
-    ordered = sorted(findings, key=lambda f: (ranks.index(f.status), f.severity.rank, f.judged_on))
-    return list({finding.fingerprint: finding for finding in ordered}.values())
+
+    def rank(finding: Finding) -> tuple[int, int, date]:
+        return ranks.index(finding.status), finding.severity.rank, finding.judged_on
+
+    worst: dict[str, Finding] = {}
+    for finding in findings:
+        known = worst.get(finding.fingerprint)
+        if known is None or rank(finding) > rank(known):
+            worst[finding.fingerprint] = finding
+    return list(worst.values())
 
 
 def speakers(findings: Sequence[Finding]) -> list[Finding]:
