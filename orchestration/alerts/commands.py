@@ -79,7 +79,7 @@ def list_open(language: str | None = None) -> None:
             log.info("%s", line(incident, language, _today(settings)))
         log.info("%s", f"{len(found)} open; what to do about each: docs/runbook.md" if found else "Nothing is open.")
         if waiting := store.waiting():
-            log.info("%s messages wait for a destination; send them now with: make alerts ALERT_ARGS=deliver", len(waiting))
+            log.info("%s alerts wait for a destination; send them now with: make alerts ALERT_ARGS=deliver", len(waiting))
         page = settings.alerts_dir / "alerts.html"
         if page.exists():
             log.info("Page  %s", page)
@@ -101,8 +101,9 @@ def line(incident: Incident, language: str, today: date | None = None) -> str:
         f"#{incident.number:<4} {', '.join(marks)} · {messages.title(finding, language)} · {messages.place(finding, language)}"
     )
     told = messages.observed_against(finding, language)
-    tail = f"since {finding.since or incident.opened_on} · {finding.check.owner}"
-    return f"{heading}\n      {told} · {messages.chart(finding.history)} · {tail}"
+    since = f"since {finding.since or incident.opened_on}"
+    facts = [told, messages.chart(finding.history), since, finding.check.owner]
+    return f"{heading}\n      {' · '.join(fact for fact in facts if fact)}"
 
 
 @alerts.command()
@@ -184,7 +185,7 @@ def deliver() -> None:
         done = deliver_waiting(settings, store, _now(), is_forced=True)
         log.info("%s messages left, %s alerts wait.", done.messages, done.waiting)
         if done.failed:
-            raise click.ClickException(f"No message was taken by {', '.join(done.failed)}.")
+            raise click.ClickException(f"A message was not taken by {', '.join(done.failed)}.")
 
 
 @alerts.command()
@@ -193,8 +194,8 @@ def test(language: str | None) -> None:
     """Send a test message to each destination, and say which ones took it."""
     settings = load_settings()
     message = messages.test_message(language or settings.vars.report_language)
-    failed = []
-    for destination in recipients(settings):
+    destinations, failed = recipients(settings), []
+    for destination in destinations:
         try:
             destination.send(message.subject, message.body)
             log.info("%s took it.", destination.label)
@@ -202,4 +203,6 @@ def test(language: str | None) -> None:
             failed.append(destination.label)
             log.error("%s", error)
     if failed:
-        raise click.ClickException(f"{len(failed)} destinations did not take the test message; see BATHTUB_ALERT_URLS.")
+        raise click.ClickException(
+            f"{len(failed)} of {len(destinations)} destinations did not take the test message; see BATHTUB_ALERT_URLS."
+        )
