@@ -193,8 +193,8 @@ def _refuse_what_does_not_add_up(
     if stopped := blocking(judge_close(settings, close.rows, state, months, now, run_id, progress_log.info)):
         first = stopped[0]
         raise CloseError(
-            f"{first.check.titles['en']} ({', '.join(first.scope.values())}), and {len(stopped) - 1} more: nothing was published, "
-            f"readers keep the last good state. What to do: docs/runbook.md#{first.check.code}; make alerts shows it."
+            f"{first.check.titles['en']} ({', '.join(first.scope.values())}), and {len(stopped) - 1} more: nothing was "
+            f"published, readers keep the last good state. What to do: docs/runbook.md#{first.check.code}; see make alerts."
         )
 
 

@@ -97,9 +97,7 @@ def line(incident: Incident, language: str, today: date | None = None) -> str:
         marks.append(f"part of {incident.muted_by.split('/')[0]}")
     if incident.clean_runs:
         marks.append(f"{incident.clean_runs} clean")
-    heading = (
-        f"#{incident.number:<4} {', '.join(marks)} · {messages.title(finding, language)} · {messages.place(finding, language)}"
-    )
+    heading = f"#{incident.number:<4} {', '.join(marks)} · {messages.title_and_place(finding, language)}"
     told = messages.observed_against(finding, language)
     since = f"since {finding.since or incident.opened_on}"
     facts = [told, messages.chart(finding.history), since, finding.check.owner]

@@ -1,24 +1,22 @@
-"""The alerts in Dagster: checks on the assets they judge, the nightly job and its schedule, sensors for failed and missed runs."""
-
-from __future__ import annotations
+"""The alerts in Dagster: checks on the assets they judge, the nightly job and its schedule, sensors for runs."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from dagster import (
+    AssetCheckExecutionContext,
     AssetCheckKey,
     AssetCheckResult,
+    AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
-    AssetChecksDefinition,
     AssetKey,
     AssetSelection,
     DagsterRunStatus,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     Failure,
-    OpExecutionContext,
     RunsFilter,
     RunStatusSensorContext,
     ScheduleDefinition,
@@ -62,7 +60,7 @@ progress_log = logging.getLogger("bathtub")
 
 
 def specs() -> list[AssetCheckSpec]:
-    """Return the checks by the asset that they judge: those of feeds on raw tables, those of marts on the first that they spoil."""
+    """Return the checks by the asset they judge: those of feeds on raw tables, those of marts on the first they spoil."""
     found = []
     for check in catalogue().values():
         if check.subject == "feeds":
@@ -85,7 +83,7 @@ def nightly_asset_checks(settings: Settings) -> AssetChecksDefinition:
     """Return the step of the nightly job: ingest, observe, judge, record and tell."""
 
     @multi_asset_check(name=JOB, specs=specs(), can_subset=False)
-    def judge_last_night(context: OpExecutionContext) -> Iterator[AssetCheckResult]:
+    def judge_last_night(context: AssetCheckExecutionContext) -> Iterator[AssetCheckResult]:
         """Bring the feeds in and judge the last whole local day; messages have left when the step ends."""
         from orchestration.alerts.night import heartbeat, run_night
 

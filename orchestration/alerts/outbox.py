@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from filelock import FileLock, Timeout
 
@@ -118,10 +117,12 @@ def _deliver_to(destination: Destination | Log, store: Store, settings: Settings
     attempts, next_try_at = store.attempts(destination.id)
     if next_try_at is not None and now < next_try_at and not is_forced:
         return _Outcome(0)
-    events = sorted((event for _, event in store.waiting(destination.id)), key=lambda event: event.owner)
+    by_owner: dict[str, list[Event]] = {}
+    # In the order in which they came: a digest tells the latest of each incident.
+    for _, event in store.waiting(destination.id):
+        by_owner.setdefault(event.owner, []).append(event)
     n_sent = 0
-    for _, of_owner in groupby(events, key=lambda event: event.owner):
-        batch: list[Event] = list(of_owner)
+    for batch in sorted(by_owner.values(), key=_worst, reverse=True):
         message = digest(batch, settings.vars.report_language)
         try:
             destination.send(message.subject, message.body)
@@ -132,6 +133,10 @@ def _deliver_to(destination: Destination | Log, store: Store, settings: Settings
             _mark_sent(destination, store, batch, now)
         n_sent += 1
     return _Outcome(n_sent)
+
+
+def _worst(batch: Sequence[Event]) -> int:
+    return max(event.severity.rank for event in batch)
 
 
 def _mark_sent(destination: Destination | Log, store: Store, batch: Sequence[Event], now: datetime) -> None:

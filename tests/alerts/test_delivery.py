@@ -151,6 +151,23 @@ def test_a_destination_down_for_two_nights_gets_one_digest_of_what_is_still_wron
     assert "till" not in mail.body
 
 
+def test_an_escalation_that_waited_is_told_with_its_figures(tmp_path: Path, http: HttpSink) -> None:
+    desk = _desk(tmp_path, http.url)
+    http.stop()
+    desk.night(0, VOLUME.failed(0))
+    desk.night(1, VOLUME.failed(1, Severity.CRITICAL, observed=70.0))
+    http.start()
+    desk.deliver(morning(2))
+    (mail,) = http.messages
+    assert "#1 CRITICAL · new" in mail.body
+    assert "observed 70 rows" in mail.body
+
+
+def test_the_owner_of_the_worst_is_told_first(tmp_path: Path, http: HttpSink) -> None:
+    _desk(tmp_path, http.url).night(0, VOLUME.failed(0), LATE.failed(0, Severity.CRITICAL))
+    assert [mail.subject.split(":")[1] for mail in http.messages] == [" critical, 1 alert", " warning, 1 alert"]
+
+
 def test_the_log_tells_a_destination_that_has_failed_for_a_week(tmp_path: Path, logged: Log) -> None:
     desk = _desk(tmp_path, f"json://127.0.0.1:{free_port()}/x")
     desk.night(0, VOLUME.failed(0))

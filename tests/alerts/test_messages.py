@@ -41,9 +41,9 @@ def test_an_alert_in_english_says_all_that_a_person_needs() -> None:
     assert message.subject == "Bathtub: critical, 1 alert: Volume of the day outside its band (orders/web)"
     assert message.body == (
         "#12 CRITICAL · new · Volume of the day outside its band · feed orders, source web\n"
-        "  observed 120 rows, expected 380 to 460 rows; judged for October 1, 2026; since September 30, 2026; "
+        "  observed 120 rows, expected 380 to 460 rows · judged for October 1, 2026 · since September 30, 2026 · "
         "last 14 values ▇▇·▇▇▇▆▇▇·▇▇▄▃\n"
-        "  touches base_overview_monthly, flows_monthly; owner crm; what to do: docs/runbook.md#volume_outside_band\n"
+        "  touches base_overview_monthly, flows_monthly · owner crm · what to do: docs/runbook.md#volume_outside_band\n"
         '  to mute: make alerts ALERT_ARGS="mute 12 --until 2026-10-09"\n\n'
         "What to do: docs/runbook.md. All that is open: make alerts."
     )
@@ -56,9 +56,9 @@ def test_an_alert_in_french_says_the_same() -> None:
     assert "Bathtub\u00a0: " in message.subject
     assert _plain(message.body) == (
         "#12 AVERTISSEMENT · nouveau · Lignes arrivées en retard · flux orders, source web\n"
-        "  observé 12,3 %, attendu au plus 5,0 %; jugé le 1 octobre 2026; depuis le 30 septembre 2026; "
+        "  observé 12,3 %, attendu au plus 5,0 % · jugé le 1 octobre 2026 · depuis le 30 septembre 2026 · "
         "14 dernières valeurs ▇▇·▇▇▇▆▇▇·▇▇▄▃\n"
-        "  touche base_overview_monthly, flows_monthly; responsable data; que faire : docs/runbook.md#feed_late\n"
+        "  touche base_overview_monthly, flows_monthly · responsable data · que faire : docs/runbook.md#feed_late\n"
         '  faire taire : make alerts ALERT_ARGS="mute 12 --until 2026-10-09"\n\n'
         "Que faire : docs/runbook.md. Tout ce qui est ouvert : make alerts."
     )
