@@ -47,6 +47,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _today(settings: Settings) -> date:
+    return _now().astimezone(settings.vars.zone).date()
+
+
 def _user(by: str | None) -> str:
     if by:
         return by
@@ -72,22 +76,22 @@ def list_open(language: str | None = None) -> None:
         language = language or settings.vars.report_language
         found = store.open_incidents()
         for incident in found:
-            log.info("%s", line(incident, language))
+            log.info("%s", line(incident, language, _today(settings)))
         log.info("%s", f"{len(found)} open; what to do about each: docs/runbook.md" if found else "Nothing is open.")
         if waiting := store.waiting():
-            log.info("%s messages wait for a destination; send them now with: make alerts ALERT_ARGS=deliver", len(waiting))
+            log.info("%s alerts wait for a destination; send them now with: make alerts ALERT_ARGS=deliver", len(waiting))
         page = settings.alerts_dir / "alerts.html"
         if page.exists():
             log.info("Page  %s", page)
 
 
-def line(incident: Incident, language: str) -> str:
-    """Return an incident in two lines."""
+def line(incident: Incident, language: str, today: date | None = None) -> str:
+    """Return an incident in two lines; a day before `today` up to which it was muted is left out."""
     finding = incident.finding
     marks = [messages.severity_word(incident.severity, language), str(incident.state)]
     if incident.acknowledged_by:
         marks.append(f"acknowledged by {incident.acknowledged_by}")
-    if incident.muted_until:
+    if incident.muted_until and (today is None or incident.is_muted(today)):
         marks.append(f"muted until {incident.muted_until}")
     if incident.muted_by:
         marks.append(f"part of {incident.muted_by.split('/')[0]}")
@@ -95,8 +99,9 @@ def line(incident: Incident, language: str) -> str:
         marks.append(f"{incident.clean_runs} clean")
     heading = f"#{incident.number:<4} {', '.join(marks)} · {messages.title_and_place(finding, language)}"
     told = messages.observed_against(finding, language)
-    tail = f"since {finding.since or incident.opened_on} · {finding.check.owner}"
-    return f"{heading}\n      {told} · {messages.chart(finding.history)} · {tail}"
+    since = f"since {finding.since or incident.opened_on}"
+    facts = [told, messages.chart(finding.history), since, finding.check.owner]
+    return f"{heading}\n      {' · '.join(fact for fact in facts if fact)}"
 
 
 @alerts.command()
@@ -107,7 +112,7 @@ def show(language: str | None, number: int) -> None:
     with _opened() as (settings, store):
         incident = store.incident(number)
         language = language or settings.vars.report_language
-        log.info("%s", line(incident, language))
+        log.info("%s", line(incident, language, _today(settings)))
         log.info("      opened %s; last judged for %s", f"{incident.opened_at:%Y-%m-%d %H:%M} UTC", incident.judged_on)
         if incident.finding.check.marts:
             log.info("      touches %s", ", ".join(incident.finding.check.marts))
@@ -166,7 +171,7 @@ def history(language: str | None, most: int) -> None:
     """List the latest incidents, those that are over too."""
     with _opened() as (settings, store):
         for incident in store.incidents(most):
-            log.info("%s", line(incident, language or settings.vars.report_language))
+            log.info("%s", line(incident, language or settings.vars.report_language, _today(settings)))
             if incident.resolved_at:
                 log.info("      ended %s: %s", f"{incident.resolved_at:%Y-%m-%d}", incident.resolution)
 
@@ -178,7 +183,7 @@ def deliver() -> None:
         done = deliver_waiting(settings, store, _now(), is_forced=True)
         log.info("%s messages left, %s alerts wait.", done.messages, done.waiting)
         if done.failed:
-            raise click.ClickException(f"No message was taken by {', '.join(done.failed)}.")
+            raise click.ClickException(f"A message was not taken by {', '.join(done.failed)}.")
 
 
 @alerts.command()
@@ -187,8 +192,8 @@ def test(language: str | None) -> None:
     """Send a test message to each destination, and say which ones took it."""
     settings = load_settings()
     message = messages.test_message(language or settings.vars.report_language)
-    failed = []
-    for destination in recipients(settings):
+    destinations, failed = recipients(settings), []
+    for destination in destinations:
         try:
             destination.send(message.subject, message.body)
             log.info("%s took it.", destination.label)
@@ -196,4 +201,6 @@ def test(language: str | None) -> None:
             failed.append(destination.label)
             log.error("%s", error)
     if failed:
-        raise click.ClickException(f"{len(failed)} destinations did not take the test message; see BATHTUB_ALERT_URLS.")
+        raise click.ClickException(
+            f"{len(failed)} of {len(destinations)} destinations did not take the test message; see BATHTUB_ALERT_URLS."
+        )

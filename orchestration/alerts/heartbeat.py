@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 Beat = Literal["start", "success", "fail"]
-# Appended to the URL, as Healthchecks and its like take them.
+# Appended to the URL's path, as Healthchecks and its like take them.
 PATHS: dict[Beat, str] = {"start": "/start", "success": "", "fail": "/fail"}
 SECONDS = 5
 
@@ -23,9 +24,11 @@ def ping(url: str, beat: Beat) -> bool:
     if not url:
         return False
     try:
-        with urllib.request.urlopen(url.rstrip("/") + PATHS[beat], timeout=SECONDS) as answer:
+        parts = urlsplit(url)
+        asked = urlunsplit(parts._replace(path=parts.path.rstrip("/") + PATHS[beat]))
+        with urllib.request.urlopen(asked, timeout=SECONDS) as answer:
             return bool(200 <= answer.status < 300)
-    except (OSError, ValueError, urllib.error.HTTPError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         # The URL is a secret, and the message of an error may hold it.
         log.warning("The dead man's switch (BATHTUB_HEARTBEAT_URL) did not answer: %s.", type(error).__name__)
         return False

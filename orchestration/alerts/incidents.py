@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 from orchestration.alerts.model import Finding, Severity, Status
@@ -13,6 +13,8 @@ from orchestration.alerts.store import AlertsError, Incident, Kind, State, Store
 # Nights after which an incident that nobody judges any more ends: its source is gone.
 NIGHTS_UNTIL_FORGOTTEN = 28
 UNKNOWN = "unknown"
+# How an incident ended.
+RECOVERED, NOISE = "recovered", "noise"
 
 
 class Recipient(Protocol):
@@ -36,6 +38,11 @@ class Run:
     subjects: Collection[str]
     recovery_runs: int = 2
 
+    @property
+    def day(self) -> date:
+        """The local day on which it runs: the one after the night that it judges."""
+        return self.night + timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -50,8 +57,10 @@ class Recorded:
 def record(store: Store, findings: Sequence[Finding], run: Run, destinations: Sequence[Recipient]) -> Recorded:
     """Turn findings into incidents and put what is to be told into the outbox, in one transaction.
 
-    The same night recorded again neither repeats a message nor counts as a clean run.
+    The same night recorded again neither repeats a message nor counts as a clean run, and an older night than the latest that
+    judged a place says nothing new about it.
     """
+    findings = _worst_of_each_place(findings)
     with store.writing():
         book = _Book(store, run, destinations)
         before = {incident.fingerprint: incident for incident in store.open_incidents()}
@@ -64,6 +73,21 @@ def record(store: Store, findings: Sequence[Finding], run: Run, destinations: Se
                 book.miss(incident)
         now_open = store.open_incidents()
     return Recorded(book.opened, book.escalated, book.resolved, len(now_open))
+
+
+def _worst_of_each_place(findings: Sequence[Finding]) -> list[Finding]:
+    """A close judges several months at once: one incident speaks for the worst of them, of equals the latest."""
+    ranks = [Status.PASSED, Status.UNKNOWN, Status.FAILED]
+
+    def rank(finding: Finding) -> tuple[int, int, date]:
+        return ranks.index(finding.status), finding.severity.rank, finding.judged_on
+
+    worst: dict[str, Finding] = {}
+    for finding in findings:
+        known = worst.get(finding.fingerprint)
+        if known is None or rank(finding) > rank(known):
+            worst[finding.fingerprint] = finding
+    return list(worst.values())
 
 
 def speakers(findings: Sequence[Finding]) -> list[Finding]:
@@ -91,7 +115,9 @@ class _Book:
         if finding.status is Status.UNKNOWN:
             severity = max(finding.severity, Severity.WARNING, key=lambda s: s.rank)
             self._failed(replace(finding, severity=severity), unknown, before.get(unknown), muted_by)
-            # What failed before may still fail: it waits for a run that can tell.
+            # What failed before may still fail: it waits for a run that can tell, and its clean runs are no longer in a row.
+            if (incident := before.get(known)) and incident.clean_runs and incident.judged_on < self.run.night:
+                self.store.save(replace(incident, clean_runs=0))
             return {known, unknown}
         if could_run := before.get(unknown):
             self._passed(could_run)
@@ -103,10 +129,10 @@ class _Book:
 
     def miss(self, incident: Incident) -> None:
         """Count a night in which an open incident was not judged, though its subject was."""
-        if incident.judged_on == self.run.night:
+        if max(incident.judged_on, incident.missed_on or incident.judged_on) >= self.run.night:
             return
         nights = incident.nights_unjudged + 1
-        changed = replace(incident, nights_unjudged=nights, judged_on=self.run.night)
+        changed = replace(incident, nights_unjudged=nights, missed_on=self.run.night)
         if nights >= NIGHTS_UNTIL_FORGOTTEN:
             self._resolve(changed, "no longer judged", tells=False)
         else:
@@ -115,14 +141,15 @@ class _Book:
     def _failed(self, finding: Finding, fingerprint: str, incident: Incident | None, muted_by: str | None) -> None:
         run = self.run
         if incident is None:
-            if muted_by is None:
+            if muted_by is None and not self._is_settled(fingerprint):
                 self.opened += 1
                 self._tell(self.store.add(finding, fingerprint, run.at, run.night, None), Kind.OPENED)
+            return
+        if incident.judged_on > run.night:
             return
         if muted_by is not None:
             self._rest(incident, muted_by)
             return
-        is_again = incident.judged_on == run.night and incident.last_status is finding.status
         is_worse = finding.severity.rank > incident.severity.rank
         changed = replace(
             incident,
@@ -139,23 +166,31 @@ class _Book:
         if is_worse:
             self.escalated += 1
             self._tell(changed, Kind.ESCALATED)
-        elif self._is_due(changed, is_again):
+        elif self._is_due(changed):
             self._tell(changed, Kind.REMINDER)
         else:
             self.store.save(changed)
 
-    def _is_due(self, incident: Incident, is_again: bool) -> bool:
+    def _is_settled(self, fingerprint: str) -> bool:
+        """Whether an incident that is over already answered for this night, so that a replay does not open it again."""
+        last = self.store.latest(fingerprint)
+        if last is None or last.judged_on < self.run.night:
+            return False
+        return last.judged_on > self.run.night or last.resolution == NOISE
+
+    def _is_due(self, incident: Incident) -> bool:
         """Whether an incident that goes on is told again: daily while critical, and once when it wakes from being muted."""
-        if is_again or incident.is_muted(self.run.night):
+        if incident.is_muted(self.run.day):
             return False
         if incident.muted_until is not None:
             return True
-        is_due = incident.severity is Severity.CRITICAL and incident.acknowledged_by is None
+        is_due = incident.finding.severity is Severity.CRITICAL and incident.acknowledged_by is None
         return is_due and (incident.told_on is None or incident.told_on < self.run.night)
 
     def _passed(self, incident: Incident) -> None:
         run = self.run
-        if incident.judged_on == run.night and incident.last_status is Status.PASSED:
+        # A night that failed stays failed when it is replayed, unless one good run is enough.
+        if incident.judged_on > run.night or (incident.judged_on == run.night and run.recovery_runs > 1):
             return
         changed = replace(
             incident,
@@ -166,19 +201,21 @@ class _Book:
             muted_by=None,
         )
         if changed.clean_runs >= run.recovery_runs:
-            self._resolve(changed, "recovered", tells=True)
+            self._resolve(changed, RECOVERED, tells=True)
         else:
             self.store.save(changed)
 
     def _rest(self, incident: Incident, muted_by: str) -> None:
         """Leave an incident as it is while another speaks for it."""
+        if incident.judged_on > self.run.night:
+            return
         self.store.save(replace(incident, muted_by=muted_by, judged_on=self.run.night, nights_unjudged=0))
 
     def _resolve(self, incident: Incident, resolution: str, tells: bool) -> None:
         self.resolved += 1
         # An opening that nobody got yet is not worth a message any more, nor is its end.
         self.store.cancel(incident.number)
-        told = self.store.told(incident.number) if tells and not incident.is_muted(self.run.night) else set()
+        told = self.store.told(incident.number) if tells and not incident.is_muted(self.run.day) else set()
         resolved = replace(incident, state=State.RESOLVED, resolved_at=self.run.at, resolution=resolution)
         self.store.save(resolved)
         if told:
@@ -186,7 +223,7 @@ class _Book:
 
     def _tell(self, incident: Incident, kind: Kind) -> None:
         """Save an incident and put an event into the outbox; `info` is listed only, what somebody muted waits."""
-        if incident.severity is Severity.INFO or incident.is_muted(self.run.night):
+        if incident.severity is Severity.INFO or incident.is_muted(self.run.day):
             self.store.save(incident)
             return
         self.store.save(replace(incident, told_on=self.run.night, muted_until=None))
@@ -210,19 +247,31 @@ def acknowledge(store: Store, number: int, by: str, at: datetime) -> Incident:
 def mute(store: Store, number: int, until: date, by: str, at: datetime) -> Incident:
     """Keep an incident from sending anything before a local day; if it is still there then, it is told once.
 
+    What waits for a destination about it is not sent any more.
+
     Raises:
-        AlertsError: there is no such incident.
+        AlertsError: there is no such incident, or the day is not to come.
     """
-    return _act(store, number, "muted", by, at, until.isoformat(), lambda incident: replace(incident, muted_until=until))
+    # Somewhere on Earth the day may be one ahead or behind.
+    if until < at.astimezone(UTC).date():
+        raise AlertsError(f"--until {until} is over; name the first day on which incident #{number} may speak again.")
+    detail = until.isoformat()
+    return _act(store, number, "muted", by, at, detail, lambda i: replace(i, muted_until=until), is_silenced=True)
 
 
 def unmute(store: Store, number: int, by: str, at: datetime) -> Incident:
-    """Undo `mute`.
+    """Undo `mute`: if the incident is still there at the next run, it is told once.
 
     Raises:
-        AlertsError: there is no such incident.
+        AlertsError: there is no such incident, or it is not muted.
     """
-    return _act(store, number, "unmuted", by, at, "", lambda incident: replace(incident, muted_until=None))
+
+    def woken(incident: Incident) -> Incident:
+        if incident.muted_until is None:
+            raise AlertsError(f"Incident #{number} is not muted.")
+        return replace(incident, muted_until=min(incident.muted_until, at.astimezone(UTC).date()))
+
+    return _act(store, number, "unmuted", by, at, "", woken)
 
 
 def call_noise(store: Store, number: int, by: str, at: datetime) -> Incident:
@@ -233,20 +282,27 @@ def call_noise(store: Store, number: int, by: str, at: datetime) -> Incident:
     """
 
     def ended(incident: Incident) -> Incident:
-        return replace(incident, state=State.RESOLVED, resolved_at=at, resolution="noise")
+        return replace(incident, state=State.RESOLVED, resolved_at=at, resolution=NOISE)
 
     return _act(store, number, "noise", by, at, "", ended)
 
 
 def _act(
-    store: Store, number: int, action: str, by: str, at: datetime, detail: str, change: Callable[[Incident], Incident]
+    store: Store,
+    number: int,
+    action: str,
+    by: str,
+    at: datetime,
+    detail: str,
+    change: Callable[[Incident], Incident],
+    is_silenced: bool = False,
 ) -> Incident:
     with store.writing():
         before = store.incident(number)
         if not before.is_open:
             raise AlertsError(f"Incident #{number} is over ({before.resolution}); `make alerts` lists the open ones.")
         incident = change(before)
-        if not incident.is_open:
+        if is_silenced or not incident.is_open:
             store.cancel(number)
         store.save(incident)
         store.note(number, action, at, by, detail)

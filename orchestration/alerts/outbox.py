@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from filelock import FileLock, Timeout
 
 from orchestration.alerts.destinations import DeliveryError, Destination, read_destinations
+from orchestration.alerts.incidents import RECOVERED
 from orchestration.alerts.messages import digest
 from orchestration.alerts.model import Severity
-from orchestration.alerts.store import Delivery, Event, Store
+from orchestration.alerts.store import Delivery, Event, Kind, Store
 from orchestration.settings import Settings
 
 LOCK = "delivery.lock"
@@ -49,6 +50,12 @@ class Delivered:
     failed: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    n_sent: int
+    is_failure: bool = False
+
+
 def recipients(settings: Settings) -> Sequence[Destination | Log]:
     """Return the configured destinations, or the log.
 
@@ -67,10 +74,10 @@ def deliver(settings: Settings, store: Store, now: datetime, is_forced: bool = F
         if not is_alone:
             return Delivered(waiting=len(store.waiting()))
         destinations = recipients(settings)
-        _drop_others(store, destinations, now)
+        _redirect_others(store, destinations, now)
         outcomes = [_deliver_to(destination, store, settings, now, is_forced) for destination in destinations]
-    failed = tuple(d.label for d, outcome in zip(destinations, outcomes, strict=True) if outcome is None)
-    return Delivered(sum(outcome or 0 for outcome in outcomes), len(store.waiting()), failed)
+    failed = tuple(d.label for d, outcome in zip(destinations, outcomes, strict=True) if outcome.is_failure)
+    return Delivered(sum(outcome.n_sent for outcome in outcomes), len(store.waiting()), failed)
 
 
 @contextmanager
@@ -88,39 +95,60 @@ def _alone(settings: Settings) -> Iterator[bool]:
         lock.release()
 
 
-def _drop_others(store: Store, destinations: Sequence[Destination | Log], now: datetime) -> None:
+def _redirect_others(store: Store, destinations: Sequence[Destination | Log], now: datetime) -> None:
+    """What waits for a destination that is configured no more goes to those that are: a changed password is another URL."""
     known = {destination.id for destination in destinations}
-    gone = [(destination, event.id) for destination, event in store.waiting() if destination not in known]
-    if gone:
-        log.warning(
-            "%s alerts waited for a destination that BATHTUB_ALERT_URLS no longer names; they are cancelled.", len(gone)
-        )
+    gone = [(destination, event) for destination, event in store.waiting() if destination not in known]
+    if not gone:
+        return
+    log.warning(
+        "%s alerts waited for a destination that BATHTUB_ALERT_URLS no longer names; those that are open go to the others.",
+        len(gone),
+    )
     with store.writing():
         for destination, event in gone:
-            store.mark(destination, [event], Delivery.CANCELLED, now)
+            # A recovery is only for those who got the opening.
+            if event.kind is not Kind.RECOVERED:
+                store.redirect(event.id, [d.id for d in destinations if d.wants(event.owner, event.severity)])
+            store.mark(destination, [event.id], Delivery.CANCELLED, now)
 
 
-def _deliver_to(destination: Destination | Log, store: Store, settings: Settings, now: datetime, is_forced: bool) -> int | None:
-    """Return how many messages a destination took, or None when it failed."""
+def _deliver_to(destination: Destination | Log, store: Store, settings: Settings, now: datetime, is_forced: bool) -> _Outcome:
     attempts, next_try_at = store.attempts(destination.id)
     if next_try_at is not None and now < next_try_at and not is_forced:
-        return 0
+        return _Outcome(0)
     by_owner: dict[str, list[Event]] = {}
-    for _, event in sorted(store.waiting(destination.id), key=lambda waiting: -waiting[1].severity.rank):
+    # In the order in which they came: a digest tells the latest of each incident.
+    for _, event in store.waiting(destination.id):
         by_owner.setdefault(event.owner, []).append(event)
     n_sent = 0
-    for batch in by_owner.values():
+    for batch in sorted(by_owner.values(), key=_worst, reverse=True):
         message = digest(batch, settings.vars.report_language)
         try:
             destination.send(message.subject, message.body)
         except DeliveryError as error:
             _put_off(destination, store, now, attempts, str(error))
-            return None
+            return _Outcome(n_sent, is_failure=True)
         with store.writing():
-            store.mark(destination.id, [event.id for event in batch], Delivery.SENT, now)
-            store.reached(destination.id, destination.label)
+            _mark_sent(destination, store, batch, now)
         n_sent += 1
-    return n_sent
+    return _Outcome(n_sent)
+
+
+def _worst(batch: Sequence[Event]) -> int:
+    return max(event.severity.rank for event in batch)
+
+
+def _mark_sent(destination: Destination | Log, store: Store, batch: Sequence[Event], now: datetime) -> None:
+    ids = [event.id for event in batch]
+    ended = store.cancelled(destination.id, ids)
+    store.mark(destination.id, ids, Delivery.SENT, now)
+    store.reached(destination.id, destination.label)
+    # An incident that recovered while its opening was on the way: whoever got the one gets the other.
+    for number in {event.number for event in batch if event.id in ended}:
+        incident = store.incident(number)
+        if incident.resolution == RECOVERED:
+            store.tell(incident, Kind.RECOVERED, now, "", [destination.id])
 
 
 def _put_off(destination: Destination | Log, store: Store, now: datetime, attempts: int, reason: str) -> None:

@@ -30,6 +30,7 @@ create table incidents (
     last_status text not null,
     clean_runs integer not null default 0,
     nights_unjudged integer not null default 0,
+    missed_on text,
     told_on text,
     muted_by text,
     muted_until text,
@@ -107,8 +108,8 @@ class Delivery(StrEnum):
 class Incident:
     """Something wrong in one place, from its opening to its end; `finding` is the latest that failed.
 
-    `judged_on` is the night of the latest judgement, `told_on` that of the latest message; `muted_by` is the fingerprint of the
-    incident that speaks for this one.
+    `judged_on` is the night of the latest judgement, `missed_on` the latest that did not judge it, `told_on` that of the latest
+    message; `muted_by` is the fingerprint of the incident that speaks for this one.
     """
 
     number: int
@@ -122,6 +123,7 @@ class Incident:
     finding: Finding
     clean_runs: int = 0
     nights_unjudged: int = 0
+    missed_on: date | None = None
     told_on: date | None = None
     muted_by: str | None = None
     muted_until: date | None = None
@@ -240,6 +242,11 @@ class Store:
     def _incidents(self, where: str, *values: object) -> list[Incident]:
         return [_incident(row) for row in self._connection.execute(f"select * from incidents {where}", values)]
 
+    def latest(self, fingerprint: str) -> Incident | None:
+        """Return the newest incident of a check and place, open or over."""
+        found = self._incidents("where fingerprint = ? order by number desc limit 1", fingerprint)
+        return found[0] if found else None
+
     def add(self, finding: Finding, fingerprint: str, at: datetime, night: date, muted_by: str | None) -> Incident:
         """Open an incident and return it with its number."""
         cursor = self._connection.execute(
@@ -294,6 +301,18 @@ class Store:
             (Delivery.WAITING, destination, destination),
         )
         return [(row["destination"], _event(row)) for row in rows]
+
+    def redirect(self, event: int, destinations: Sequence[str]) -> None:
+        """Put an event into the outbox of further destinations; those that have it already are left as they are."""
+        rows = [(event, destination, Delivery.WAITING) for destination in destinations]
+        self._connection.executemany("insert or ignore into outbox (event, destination, state) values (?, ?, ?)", rows)
+
+    def cancelled(self, destination: str, events: Sequence[int]) -> set[int]:
+        """Return those of the events that were cancelled at a destination."""
+        rows = self._connection.execute(
+            "select event from outbox where destination = ? and state = ?", (destination, Delivery.CANCELLED)
+        )
+        return {row["event"] for row in rows}.intersection(events)
 
     def mark(self, destination: str, events: Sequence[int], state: Delivery, at: datetime) -> None:
         """Say what became of events at a destination."""
@@ -353,8 +372,8 @@ def count_open(folder: Path, least: Severity = Severity.INFO) -> int | None:
 
 
 _CHANGING = (
-    "state", "severity", "judged_on", "last_status", "clean_runs", "nights_unjudged", "told_on", "muted_by", "muted_until",
-    "acknowledged_by", "resolved_at", "resolution", "finding",
+    "state", "severity", "judged_on", "last_status", "clean_runs", "nights_unjudged", "missed_on", "told_on", "muted_by",
+    "muted_until", "acknowledged_by", "resolved_at", "resolution", "finding",
 )  # fmt: skip
 
 
@@ -409,7 +428,7 @@ def _incident(row: sqlite3.Row) -> Incident:
             "opened_at": _at(row["opened_at"]),
             "resolved_at": _instant(row["resolved_at"]),
             **{name: date.fromisoformat(row[name]) for name in ("opened_on", "judged_on")},
-            **{name: date.fromisoformat(row[name]) if row[name] else None for name in ("told_on", "muted_until")},
+            **{name: date.fromisoformat(row[name]) if row[name] else None for name in ("missed_on", "told_on", "muted_until")},
             "finding": _finding(row["finding"]),
         }
     )

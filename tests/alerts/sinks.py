@@ -59,18 +59,26 @@ class MailSink:
 
 @dataclass
 class WebSink:
-    """A web server on a free port that keeps what is posted or fetched; while `refuses` is set it answers 503."""
+    """A web server on a free port that keeps what is posted or fetched; while `refuses` is set it answers `refusal`.
+
+    Between `stop` and `start` nobody listens on its port. `n_posted` counts what was posted, refused or not.
+    """
 
     received: list[Received] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
     refuses: bool = False
+    refusal: int = 503
+    n_posted: int = 0
+    _port: int = 0
 
-    def __post_init__(self) -> None:
+    def start(self) -> None:
+        """Listen, again on the same port after `stop`."""
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                sink.n_posted += 1
                 if not sink.refuses:
                     sink.received.append(Received(content["title"], content["message"]))
                 self._answer()
@@ -80,28 +88,34 @@ class WebSink:
                 self._answer()
 
             def _answer(self) -> None:
-                self.send_response(503 if sink.refuses else 200)
+                self.send_response(sink.refusal if sink.refuses else 200)
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
                 """Keep the output of the tests clean."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Listen no more: a connection is refused."""
+        self._server.shutdown()
+        self._server.server_close()
 
     @property
     def url(self) -> str:
         """Where Apprise posts to."""
-        return f"json://127.0.0.1:{self._server.server_port}/"
+        return f"json://127.0.0.1:{self._port}/"
 
     @property
     def address(self) -> str:
         """Where a browser would go."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.stop()
