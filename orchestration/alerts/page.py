@@ -22,7 +22,7 @@ from orchestration.alerts.catalogue import SUBJECTS, catalogue
 from orchestration.alerts.incidents import speaker_of, speakers
 from orchestration.alerts.model import Check, Finding, Severity, Status
 from orchestration.alerts.store import Incident, State
-from orchestration.challenges.sentences import typeset
+from orchestration.challenges.sentences import NARROW_NO_BREAK_SPACE, typeset
 
 FILE = "alerts.html"
 TEMPLATE = "page.html.j2"
@@ -64,7 +64,7 @@ def page(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["typeset"] = partial(typeset, language=language)
+    environment.filters["typeset"] = partial(_typeset, language=language)
     by_subject = [
         (texts["subject"][subject], [_line(c, judged.get(c.code, Judgement()), incidents, language) for c in checks])
         for subject in SUBJECTS
@@ -86,6 +86,11 @@ def page(
 def _texts(language: str) -> Mapping[str, Any]:
     texts = yaml.safe_load(Path(__file__).with_name("page.yml").read_text(encoding="utf-8"))
     return dict(texts[language])
+
+
+def _typeset(text: str, language: str) -> str:
+    """As in messages; on a narrow screen the sign of percent stays with its number too."""
+    return typeset(text, language).replace(" %", f"{NARROW_NO_BREAK_SPACE}%")
 
 
 def _counted(forms: Mapping[str, str], n: int, language: str, **more: object) -> str:
@@ -279,7 +284,7 @@ def _marks(incident: Incident, today: date, language: str) -> list[str]:
     if incident.muted_by:
         marks.append(texts["part_of"])
     if incident.clean_runs:
-        marks.append(texts["clean"].format(n=incident.clean_runs))
+        marks.append(_counted(texts["clean"], incident.clean_runs, language))
     return marks
 
 
