@@ -8,13 +8,13 @@ import logging
 import os
 import sys
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from textwrap import wrap
 
 import click
 
-from orchestration.alerts.commands import alerts
+from orchestration.alerts.commands import alerts, list_open
 from orchestration.alerts.deletions import confirm, departures
 from orchestration.alerts.names import shown_name
 from orchestration.alerts.store import AlertsError
@@ -153,7 +153,7 @@ def _change(change: int | None) -> str:
 @click.option("--months", default=36, show_default=True, help="How many months of history.")
 @click.option("--verbose", is_flag=True, help="Show all that Dagster and dbt say.")
 def demo(profiles: int, months: int, verbose: bool) -> None:
-    """Make a realistic base in data/raw and close all its months."""
+    """Make a realistic base in data/raw, close all its months and judge its last night."""
     os.environ["BATHTUB_RAW_DIR"] = str(DEMO_RAW_DIR)
     settings = load_settings()
     end = last_closable(datetime.now(UTC), settings.vars.zone, settings.vars.closing_grace_days)
@@ -162,9 +162,12 @@ def demo(profiles: int, months: int, verbose: bool) -> None:
     os.environ["BATHTUB_VARS"] = json.dumps({**settings.overrides, "first_month": first}, default=str)
     log.info("Making a synthetic base of %s people over %s months in %s", f"{profiles:,}", months, DEMO_RAW_DIR)
     generate(DEMO_RAW_DIR, profiles=profiles, months=months, end=end, seed=DEMO_SEED)
-    _build(load_settings(), None, end, verbose)
+    settings = load_settings()
+    _build(settings, None, end, verbose)
+    _judge(settings, add_months(end, 1) - timedelta(days=1))
     log.info("")
     log.info("Look at it")
+    log.info("  make alerts  lists what is wrong, %s shows it", settings.alerts_dir / "alerts.html")
     log.info("  make dev     opens Dagster's page: the assets, the months, the checks")
     log.info("  docs/marts.md tells what each table holds; any DuckDB client opens the warehouse:")
     log.info(
@@ -172,6 +175,18 @@ def demo(profiles: int, months: int, verbose: bool) -> None:
         "'from marts.base_overview_monthly where source = \\'all\\' order by snapshot_month').show()\"",
         settings.warehouse.relative_to(PROJECT_ROOT) if settings.warehouse.is_relative_to(PROJECT_ROOT) else settings.warehouse,
     )
+
+
+def _judge(settings: Settings, day: date) -> None:
+    """Judge a night of the demo as the nightly job would have done, and show what it found."""
+    # What judges takes seconds to import.
+    from orchestration.alerts.night import run_night
+
+    log.info("")
+    log.info("The night of %s, judged as the nightly job does (the till did not deliver its orders for two days)", day)
+    night = run_night(settings, datetime.now(UTC), f"demo-{day}", log.debug, day)
+    if settings.alert_urls or not night.delivered.messages:
+        list_open()
 
 
 @main.command()

@@ -490,7 +490,7 @@ class _Marts:
             return []
         names = ", ".join(f"cast('{month}' as date)" for month in months)
         found = self.rows(
-            "select snapshot_month, source, item, numerator from core.month_shares "
+            "select snapshot_month, source, item, numerator from observations.month_shares "
             f"where measure = '{measure}' and snapshot_month in ({names})"
         )
         if {_as_date(row[0]) for row in found} != set(months):
@@ -511,7 +511,7 @@ class _Marts:
             return []
         judged = months[-1]
         found = self.rows(
-            "select snapshot_month, item, numerator, denominator from core.month_shares "
+            "select snapshot_month, item, numerator, denominator from observations.month_shares "
             f"where measure = '{measure}' and source = 'all' and snapshot_month <= cast('{judged}' as date) "
             f"and snapshot_month >= cast('{add_months(judged, -SHOWN + 1)}' as date)"
         )

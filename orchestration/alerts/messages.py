@@ -92,7 +92,7 @@ def _block(event: Event, language: str) -> str:
     if finding.check.marts:
         ways.insert(0, texts["marts"].format(marts=", ".join(finding.check.marts)))
     command = texts["mute"].format(command=f'make alerts ALERT_ARGS="mute {event.number} --until {until}"')
-    return "\n".join([heading, f"  {'; '.join(facts)}", f"  {'; '.join(ways)}", f"  {command}"])
+    return "\n".join([heading, f"  {' · '.join(facts)}", f"  {' · '.join(ways)}", f"  {command}"])
 
 
 def _day(word: str, day: date, language: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from filelock import FileLock, Timeout
 
@@ -106,10 +105,11 @@ def _deliver_to(destination: Destination | Log, store: Store, settings: Settings
     attempts, next_try_at = store.attempts(destination.id)
     if next_try_at is not None and now < next_try_at and not is_forced:
         return 0
-    events = sorted((event for _, event in store.waiting(destination.id)), key=lambda event: event.owner)
+    by_owner: dict[str, list[Event]] = {}
+    for _, event in sorted(store.waiting(destination.id), key=lambda waiting: -waiting[1].severity.rank):
+        by_owner.setdefault(event.owner, []).append(event)
     n_sent = 0
-    for _, of_owner in groupby(events, key=lambda event: event.owner):
-        batch: list[Event] = list(of_owner)
+    for batch in by_owner.values():
         message = digest(batch, settings.vars.report_language)
         try:
             destination.send(message.subject, message.body)

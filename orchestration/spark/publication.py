@@ -19,7 +19,7 @@ from orchestration.settings import Settings
 from orchestration.spark.connection import Cluster, values
 
 BUILDING = "building_"
-LAYERS = ("staging", "core", "marts")
+LAYERS = ("staging", "core", "marts", "observations")
 # Coordinates, for dbt alone.
 PRIVATE = "private"
 MONTHS = ("snapshot_month date", "closed_by string")

@@ -53,7 +53,7 @@ create table ops.feed_deliveries (
     unknown_columns varchar[], is_full boolean
 );
 create table marts.optin_rate_monthly (snapshot_month date, source varchar, channel varchar, n_opted_in bigint);
-create table core.month_shares (
+create table observations.month_shares (
     snapshot_month date, measure varchar, source varchar, item varchar, numerator bigint, denominator bigint
 );
 create table ops.confirmed_deletions (
@@ -150,7 +150,7 @@ def healthy_base() -> Base:
         f"('{MONTHS[-1]}', 'web', 'email', 30000), ('{MONTHS[-1]}', 'store', 'email', 20000), "
         f"('{MONTHS[-1]}', 'store', 'sms', 30000), ('{MONTHS[-1]}', 'store', 'any', 55000)"
     )
-    connection.executemany("insert into core.month_shares values (?, ?, ?, ?, ?, ?)", _month_shares())
+    connection.executemany("insert into observations.month_shares values (?, ?, ?, ?, ?, ?)", _month_shares())
     return Base(connection)
 
 

@@ -54,7 +54,7 @@ def test_the_judged_day_is_not_in_its_own_window() -> None:
 def test_the_judged_month_is_not_in_its_own_window() -> None:
     base = healthy_base()
     before = _bands(base.marts())
-    base.change(f"update core.month_shares set numerator = numerator * 0.5 where snapshot_month = '{MONTHS[-1]}'")
+    base.change(f"update observations.month_shares set numerator = numerator * 0.5 where snapshot_month = '{MONTHS[-1]}'")
     assert _bands(base.marts()) == before
 
 
@@ -160,8 +160,8 @@ def test_a_month_is_due_from_the_day_after_its_last(judged: date, days: Sequence
 
 def test_a_wrong_sum_of_any_month_of_a_close_is_judged() -> None:
     base = healthy_base().change(
-        f"update core.month_shares set numerator = -2 where measure = 'waterfall_gap' and source = 'web' and item = 'sms' "
-        f"and snapshot_month = '{MONTHS[-3]}'"
+        f"update observations.month_shares set numerator = -2 where measure = 'waterfall_gap' and source = 'web' "
+        f"and item = 'sms' and snapshot_month = '{MONTHS[-3]}'"
     )
     frames = base.marts(MONTHS[-3:])
     assert ("sms", "web", 2, "2026-02") in _rows(frames, "waterfall_gaps", "channel", "source", "observed", "detail")

@@ -106,22 +106,22 @@ FIRING: Mapping[str, tuple[Sequence[str], set[str]]] = {
     ),
     "future_dates": ([_delivery("n_future_dates = 4", "orders")], {"future_dates/feed=orders"}),
     "flows_do_not_close": (
-        [f"update core.month_shares set numerator = 1 where measure = 'flows_gap' and item = 'base' and source = 'web' "
+        [f"update observations.month_shares set numerator = 1 where measure = 'flows_gap' and item = 'base' and source = 'web' "
          f"and snapshot_month = '{MONTHS[-1]}'"],
         {"flows_do_not_close/scope=base/source=web"},
     ),
     "waterfall_does_not_add_up": (
-        [f"update core.month_shares set numerator = 1 where measure = 'waterfall_gap' and item = 'sms' and source = 'all' "
-         f"and snapshot_month = '{MONTHS[-1]}'"],
+        [f"update observations.month_shares set numerator = 1 where measure = 'waterfall_gap' and item = 'sms' "
+         f"and source = 'all' and snapshot_month = '{MONTHS[-1]}'"],
         {"waterfall_does_not_add_up/channel=sms/source=all"},
     ),
     "fill_rate_outside_band": (
-        [f"update core.month_shares set numerator = numerator * 0.95 where measure = 'fill_rate' "
+        [f"update observations.month_shares set numerator = numerator * 0.95 where measure = 'fill_rate' "
          f"and item in ('email', 'gender') and snapshot_month = '{MONTHS[-1]}'"],
         {"fill_rate_outside_band/field=email"},
     ),
     "optin_rate_outside_band": (
-        [f"update core.month_shares set numerator = numerator * 1.2 where measure = 'optin_rate' and item = 'sms' "
+        [f"update observations.month_shares set numerator = numerator * 1.2 where measure = 'optin_rate' and item = 'sms' "
          f"and snapshot_month = '{MONTHS[-1]}'"],
         {"optin_rate_outside_band/channel=sms"},
     ),
@@ -199,11 +199,12 @@ NOT_FIRING: Mapping[Subject, Mapping[str, Sequence[str]]] = {
     },
     "marts": {
         "a fill rate of a field that is no key field": [
-            f"update core.month_shares set numerator = 0 where measure = 'fill_rate' and item = 'gender' "
+            f"update observations.month_shares set numerator = 0 where measure = 'fill_rate' and item = 'gender' "
             f"and snapshot_month = '{MONTHS[-1]}'"
         ],
         "a gap of a month that is not judged": [
-            f"update core.month_shares set numerator = 1 where measure = 'flows_gap' and snapshot_month = '{MONTHS[-2]}'"
+            "update observations.month_shares set numerator = 1 where measure = 'flows_gap' "
+            f"and snapshot_month = '{MONTHS[-2]}'"
         ],
     },
 }  # fmt: skip
@@ -218,12 +219,12 @@ def test_what_is_no_fault_is_no_alarm(base: Base, subject: Subject) -> None:
 
 def test_a_rate_is_not_judged_with_fewer_than_six_months_before_it(base: Base) -> None:
     halved = (
-        f"update core.month_shares set numerator = numerator * 0.5 where measure in ('fill_rate', 'optin_rate') "
+        f"update observations.month_shares set numerator = numerator * 0.5 where measure in ('fill_rate', 'optin_rate') "
         f"and snapshot_month = '{MONTHS[-1]}'"
     )
-    base.change(halved, f"delete from core.month_shares where snapshot_month < '{MONTHS[-7]}'")
+    base.change(halved, f"delete from observations.month_shares where snapshot_month < '{MONTHS[-7]}'")
     assert len(failed(base.findings("marts"))) == 6
-    base.change(f"delete from core.month_shares where snapshot_month < '{MONTHS[-6]}'")
+    base.change(f"delete from observations.month_shares where snapshot_month < '{MONTHS[-6]}'")
     assert failed(base.findings("marts")) == set()
 
 
@@ -295,7 +296,7 @@ def test_without_observations_no_check_of_a_feed_is_green(base: Base) -> None:
 
 
 def test_a_closed_month_without_shares_is_unknown(base: Base) -> None:
-    base.change(f"delete from core.month_shares where snapshot_month = '{MONTHS[-1]}'")
+    base.change(f"delete from observations.month_shares where snapshot_month = '{MONTHS[-1]}'")
     assert failed(base.findings("marts")) == {
         "unknown flows_do_not_close", "unknown waterfall_does_not_add_up",
         "unknown fill_rate_outside_band", "unknown optin_rate_outside_band",
@@ -362,7 +363,7 @@ def test_a_bound_of_the_vars_moves_the_check(base: Base) -> None:
 
 def test_a_close_judges_the_months_that_it_closes(base: Base) -> None:
     base.change(
-        f"update core.month_shares set numerator = 3 where measure = 'flows_gap' and item = 'base' and source = 'web' "
+        f"update observations.month_shares set numerator = 3 where measure = 'flows_gap' and item = 'base' and source = 'web' "
         f"and snapshot_month = '{MONTHS[-2]}'"
     )
     before = replace(base, state=WarehouseState(MONTHS[0], MONTHS[:-2]))

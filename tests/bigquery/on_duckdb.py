@@ -13,7 +13,7 @@ from tests.bigquery.googlesql import Rows
 from tests.bigquery.project import DBT_PROJECT
 
 PYTHON = DBT_PROJECT.parent / ".venv" / "bin" / "python"
-BUILT = ("staging", "private", "core", "marts")
+BUILT = ("staging", "private", "core", "marts", "observations")
 # Of coordinates, DuckDB's views hold only those that the next run judges; the hash of the rules is DuckDB's own.
 OF_ONE_RUN = {
     f"private.{name}" for name in ("int_coordinates_to_judge", "int_emails", "int_phone_numbers", "int_phones", "int_addresses")

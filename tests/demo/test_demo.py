@@ -272,11 +272,11 @@ PROMISES = {
         select greatest((select max(loaded_at) from events)::varchar, (select max(loaded_at) from orders),
             (select max(loaded_at) from customers), (select max(loaded_at) from consents)) < '2026-11-03'
     """,
-    "the till's orders of the last day come a night too late": """
+    "the till's orders of the last two days come together, too late": """
         select bool_and((orders.loaded_at::timestamp::date = '2026-11-02') = (origin = 'till'))
             and count(*) filter (where origin = 'till') > 0 and count(*) filter (where origin <> 'till') > 0
         from orders inner join profiles using (customer_id)
-        where ordered_at >= '2026-10-31' and ordered_at < '2026-11-01'
+        where ordered_at >= '2026-10-30' and ordered_at < '2026-11-01'
     """,
     "no event of a month in another month's file, in the order of time": """
         select bool_and(strftime(occurred_at, '%Y-%m') = month) and bool_and(occurred_at >= previous)

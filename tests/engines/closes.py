@@ -109,7 +109,7 @@ class Base:
         return engine_of(self.settings).rows(sql)
 
     def tables(self) -> list[str]:
-        """Every model and seed of `core` and `marts`, from dbt's manifest, and the coordinates; without what is left out."""
+        """Every model and seed that readers see, from dbt's manifest, and the coordinates; without what is left out."""
         manifest = json.loads((self.target / "manifest.json").read_text(encoding="utf-8"))
         made, left_out = manifest["nodes"], [f"model.bathtub.{model}" for model in self.left_out]
         for key in left_out:
@@ -117,7 +117,7 @@ class Base:
         kept = [made[key] for key in made.keys() - set(left_out) if made[key]["resource_type"] in ("model", "seed")]
         nodes = [node for node in kept if node["config"]["materialized"] != "ephemeral"]
         names = sorted(f"{node['schema'].removeprefix(BUILDING)}.{node['alias']}" for node in nodes)
-        return [name for name in names if name.startswith(("core.", "marts.")) or name in COORDINATES]
+        return [name for name in names if name.startswith(("core.", "marts.", "observations.")) or name in COORDINATES]
 
     def differences(self) -> list[str]:
         """A sentence for each table whose rows differ; none when the engines agree."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterable
 
-from dagster import AssetKey, Definitions
+from dagster import AssetCheckKey, AssetKey, Definitions
 
+from orchestration.alerts.catalogue import catalogue
+from orchestration.alerts.nightly import check_keys
 from orchestration.contract import raw_tables
 from tests.orchestration.conftest import MONTHS, Built, Import
 
@@ -76,7 +81,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
         "intermediate",
         {"core/int_account_contacts", "core/fct_customer_months", "core/fct_contact_months"},
     ),
-    "core/month_shares": (
+    "observations/month_shares": (
         "checks",
         {"marts/fill_rate_monthly", "marts/optin_rate_monthly", "marts/status_monthly", "marts/flows_monthly"},
     ),
@@ -155,6 +160,7 @@ CHECKS: dict[str, set[str]] = {
         "unique_int_judged_coordinates_customer_id",
     },
     "private/int_coordinates": {"not_null_int_coordinates_customer_id", "unique_int_coordinates_customer_id"},
+    "observations/month_shares": {"unique_grain_month_shares_snapshot_month__measure__source__item"},
     "core/int_profiles": {"not_null_int_profiles_customer_id", "unique_int_profiles_customer_id"},
     "marts/base_overview_monthly": {
         "overview_agrees_with_flows",
@@ -213,7 +219,7 @@ CHECKS: dict[str, set[str]] = {
     },
 }
 # `private` holds the coordinates and the lists of people, apart from what readers see.
-LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3}
+LAYERS = {"raw": 0, "staging": 1, "private": 2, "core": 2, "marts": 3, "observations": 4}
 
 
 def _name(key: AssetKey) -> str:
@@ -238,7 +244,7 @@ def test_the_assets_their_groups_and_what_they_are_made_of(definitions: Definiti
     assert found == ASSETS
 
 
-def test_data_flows_from_raw_to_marts_only(definitions: Definitions) -> None:
+def test_data_flows_from_raw_over_marts_to_what_is_observed_of_them(definitions: Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         layer = LAYERS[key.path[0]]
@@ -267,11 +273,35 @@ def test_every_dbt_model_and_column_is_described(built: Built) -> None:
         assert all(column["description"].strip() for column in node["columns"].values()), node["name"]
 
 
-def test_the_checks_are_the_dbt_tests(definitions: Definitions) -> None:
+def _checks(definitions: Definitions, keys: Iterable[AssetCheckKey]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for check in definitions.resolve_asset_graph().asset_check_keys:
+    for check in keys:
         found.setdefault(_name(check.asset_key), set()).add(check.name)
-    assert found == CHECKS
+    return found
+
+
+def test_the_checks_of_the_close_are_the_dbt_tests(definitions: Definitions) -> None:
+    keys = set(definitions.resolve_asset_graph().asset_check_keys) - set(check_keys())
+    assert _checks(definitions, keys) == CHECKS
+    closed = definitions.resolve_job_def("monthly_close").asset_layer.asset_graph.asset_check_keys
+    assert set(closed) == keys
+
+
+def test_the_nightly_job_has_a_check_for_each_feed_and_mart_that_the_catalogue_judges(definitions: Definitions) -> None:
+    found = _checks(definitions, definitions.resolve_job_def("nightly_checks").asset_layer.asset_graph.asset_check_keys)
+    judged = {code for code, check in catalogue().items() if check.subject != "runs"}
+    assert set().union(*found.values()) == judged
+    assert {asset for asset in found if asset.startswith("raw/")} == {
+        "raw/customers", "raw/orders", "raw/events", "raw/consents"
+    }  # fmt: skip
+    assert found["marts/flows_monthly"] >= {"flows_do_not_close"}
+
+
+def test_importing_the_definitions_does_not_import_what_only_a_night_needs(definitions: Definitions) -> None:
+    heavy = "('great_expectations', 'pandas', 'apprise')"
+    code = f"import sys, orchestration.definitions; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
 def test_every_asset_is_kept_by_the_months_of_the_base_in_the_reporting_zone(definitions: Definitions) -> None:
@@ -283,14 +313,20 @@ def test_every_asset_is_kept_by_the_months_of_the_base_in_the_reporting_zone(def
     assert str(partitions) == "Monthly, starting 2024-01 Europe/Paris."
 
 
-def test_the_job_and_its_schedule(definitions: Definitions) -> None:
+def test_the_jobs_their_schedules_and_sensors(definitions: Definitions) -> None:
     repository = definitions.get_repository_def()
     jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
-    assert [(job.name, str(job.partitions_def)) for job in jobs] == [
-        ("monthly_close", "Monthly, starting 2024-01 Europe/Paris.")
+    assert {job.name: str(job.partitions_def) for job in jobs} == {
+        "monthly_close": "Monthly, starting 2024-01 Europe/Paris.",
+        "nightly_checks": "None",
+    }
+    steps = {job.name: [step.name for step in job.nodes_in_topological_order] for job in jobs}
+    assert steps == {"monthly_close": ["ingest", "close_months"], "nightly_checks": ["nightly_checks"]}
+    schedules = [(s.name, s.job_name, s.cron_schedule, s.execution_timezone) for s in repository.schedule_defs]
+    assert sorted(schedules) == [
+        ("monthly_close_schedule", "monthly_close", "0 4 3 * *", "Europe/Paris"),
+        ("nightly_checks_schedule", "nightly_checks", "0 6 * * *", "Europe/Paris"),
     ]
-    assert [step.name for step in jobs[0].nodes_in_topological_order] == ["ingest", "close_months"]
-    assert [
-        (s.name, s.job_name, s.cron_schedule, s.execution_timezone, s.default_status.value) for s in repository.schedule_defs
-    ] == [("monthly_close_schedule", "monthly_close", "0 4 3 * *", "Europe/Paris", "RUNNING")]
-    assert not repository.sensor_defs
+    assert {s.default_status.value for s in repository.schedule_defs} == {"RUNNING"}
+    assert {s.default_status.value for s in repository.sensor_defs} == {"RUNNING"}
+    assert {s.name for s in repository.sensor_defs} == {"failed_runs", "succeeded_runs", "missed_nights"}
