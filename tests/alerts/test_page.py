@@ -100,7 +100,7 @@ def test_an_incident_says_what_where_since_when_and_what_to_do(tmp_path: Path) -
     assert "observed 0 rows, expected 312 to 489 rows" in words
     assert "docs/runbook.md#source_missing" in words
     assert 'make alerts ALERT_ARGS="mute 3 --until 2026-11-30"' in words
-    assert "Last run: November 23, 2026, 06:04 UTC" in words
+    assert "Updated: November 23, 2026, 06:04 UTC" in words
 
 
 def test_the_page_speaks_french(tmp_path: Path) -> None:
