@@ -93,9 +93,7 @@ def line(incident: Incident, language: str) -> str:
         marks.append(f"part of {incident.muted_by.split('/')[0]}")
     if incident.clean_runs:
         marks.append(f"{incident.clean_runs} clean")
-    heading = (
-        f"#{incident.number:<4} {', '.join(marks)} · {messages.title(finding, language)} · {messages.place(finding, language)}"
-    )
+    heading = f"#{incident.number:<4} {', '.join(marks)} · {messages.title_and_place(finding, language)}"
     told = messages.observed_against(finding, language)
     tail = f"since {finding.since or incident.opened_on} · {finding.check.owner}"
     return f"{heading}\n      {told} · {messages.chart(finding.history)} · {tail}"

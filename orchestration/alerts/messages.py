@@ -51,7 +51,8 @@ def digest(events: Sequence[Event], language: str) -> Message:
     if len(latest) > MOST_LINES:
         blocks.append(texts["more"].format(n=len(latest) - MOST_LINES))
     alarms = [event for event in latest if event.kind is not Kind.RECOVERED]
-    first = f"{title(latest[0].finding, language)} ({place(latest[0].finding, language, short=True)})"
+    where = place(latest[0].finding, language, short=True)
+    first = title(latest[0].finding, language) + (f" ({where})" if where else "")
     if alarms:
         lines = f"{texts['severity'][alarms[0].severity]}, {_counted(texts['subject']['count'], len(alarms), language)}"
         subject = texts["subject"]["alert"].format(lines=lines, first=first)
@@ -78,8 +79,8 @@ def _by_incident(events: Sequence[Event]) -> list[Event]:
 
 def _block(event: Event, language: str) -> str:
     finding, texts = event.finding, words(language)
-    what = (texts["severity"][event.severity].upper(), texts["kind"][event.kind], title(finding, language))
-    heading = f"#{event.number} {' · '.join([*what, place(finding, language)])}"
+    severity = texts["severity"][event.severity].upper()
+    heading = f"#{event.number} {severity} · {texts['kind'][event.kind]} · {title_and_place(finding, language)}"
     if event.kind is Kind.RECOVERED:
         return heading
     facts = [observed_against(finding, language), _day("judged", finding.judged_on, language)]
@@ -87,12 +88,16 @@ def _block(event: Event, language: str) -> str:
         facts.append(_day("since", finding.since, language))
     if any(value is not None for value in finding.history):
         facts.append(texts["history"].format(chart=chart(finding.history)))
-    until = finding.judged_on + timedelta(days=MUTED_DAYS + 1)
     ways = [texts["owner"].format(owner=finding.check.owner), texts["runbook"].format(page=runbook(finding))]
     if finding.check.marts:
         ways.insert(0, texts["marts"].format(marts=", ".join(finding.check.marts)))
-    command = texts["mute"].format(command=f'make alerts ALERT_ARGS="mute {event.number} --until {until}"')
+    command = texts["mute"].format(command=mute_command(event.number, finding))
     return "\n".join([heading, f"  {' · '.join(facts)}", f"  {' · '.join(ways)}", f"  {command}"])
+
+
+def mute_command(number: int, finding: Finding) -> str:
+    """Return the command that keeps an incident silent for a week."""
+    return f'make alerts ALERT_ARGS="mute {number} --until {finding.judged_on + timedelta(days=MUTED_DAYS + 1)}"'
 
 
 def _day(word: str, day: date, language: str) -> str:
@@ -102,6 +107,11 @@ def _day(word: str, day: date, language: str) -> str:
 def title(finding: Finding, language: str) -> str:
     """Return the name of a finding's check."""
     return finding.check.titles[language]
+
+
+def title_and_place(finding: Finding, language: str) -> str:
+    """Return the name of a finding's check and where it is; a check that could not run is nowhere."""
+    return " · ".join(text for text in (title(finding, language), place(finding, language)) if text)
 
 
 def place(finding: Finding, language: str, short: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ RESULTS = "results"
 # How far back the page looks for a check that the latest runs did not judge.
 EARLIER_RUNS = 40
 MOST_PLACES = 8
-MUTED_DAYS = 7
 # The chart's own units; the style sheet gives it its size.
 WIDTH, HEIGHT, MARGIN = 280.0, 70.0, 5.0
 
@@ -190,7 +189,12 @@ def _line(check: Check, judgement: Judgement, incidents: Sequence[Incident], lan
     counted = _counted(texts["places"], n_places, language) if n_places and not bad else ""
     if n_bad := sum(1 for f in bad if f.scope):
         counted = _counted(texts["bad_places"], n_bad, language, all=format_decimal(n_places, locale=language))
-    about = [messages.severity_word(check.severity, language), check.owner, *([texts["blocks"]] if check.blocks else [])]
+    about = [
+        check.code,
+        messages.severity_word(check.severity, language),
+        check.owner,
+        *([texts["blocks"]] if check.blocks else []),
+    ]
     return _Line(
         title=check.titles[language],
         about=", ".join(about),
@@ -250,13 +254,12 @@ class _Shown:
 
 def _incident(incident: Incident, today: date, language: str) -> _Shown:
     texts, finding = _texts(language), incident.finding
-    until = max(finding.judged_on, today) + timedelta(days=MUTED_DAYS)
     facts = [
         (texts["observed"], messages.observed_against(finding, language), False),
         (texts["marts"], ", ".join(finding.check.marts), False),
         (texts["owner"], finding.check.owner, False),
         (texts["runbook"], messages.runbook(finding), True),
-        (texts["mute"], f'make alerts ALERT_ARGS="mute {incident.number} --until {until}"', True),
+        (texts["mute"], messages.mute_command(incident.number, finding), True),
     ]
     since = format_date(finding.since or incident.opened_on, "long", locale=language)
     return _Shown(
@@ -282,7 +285,9 @@ def _marks(incident: Incident, today: date, language: str) -> list[str]:
     if incident.muted_until is not None and incident.is_muted(today):
         marks.append(texts["muted"].format(day=format_date(incident.muted_until, "long", locale=language)))
     if incident.muted_by:
-        marks.append(texts["part_of"])
+        code = incident.muted_by.split("/")[0]
+        speaker = catalogue().get(code)
+        marks.append(texts["part_of"].format(check=speaker.titles[language] if speaker else code))
     if incident.clean_runs:
         marks.append(_counted(texts["clean"], incident.clean_runs, language))
     return marks

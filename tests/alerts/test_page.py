@@ -191,7 +191,7 @@ def test_what_people_did_is_marked(tmp_path: Path) -> None:
     finding = _finding("source_missing")
     more = {"state": State.ESCALATED, "muted_until": date(2026, 12, 1), "clean_runs": 1, "muted_by": "feed_missing/feed=orders"}
     words = _page(tmp_path, [], [_incident(1, finding, **more)]).words
-    assert "worse muted until December 1, 2026 part of another incident clean for 1 night" in words
+    assert "worse muted until December 1, 2026 part of: Feed missing clean for 1 night" in words
     over = _page(tmp_path, [], [_incident(1, finding, muted_until=date(2026, 11, 23))]).words
     assert "muted until" not in over
 

@@ -1,0 +1,107 @@
+"""Real servers on loopback that take messages: one for mail, one for HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self, cast
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as it arrived."""
+
+    subject: str
+    body: str
+
+
+class MailSink:
+    """A mail server on a free port; while `refuses` is set it takes no message."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.refuses = False
+        # aiosmtpd connects to the port it was given to see that it listens: 0 will not do.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self._controller = Controller(self, hostname="127.0.0.1", port=self._port)
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Take a message, as aiosmtpd asks."""
+        if self.refuses:
+            return "451 Try again later"
+        mail = message_from_bytes(cast(bytes, envelope.content), policy=policy.default)
+        part = mail.get_body(("plain",))
+        assert part is not None
+        self.received.append(Received(str(mail["subject"]), part.get_content().replace("\r\n", "\n")))
+        return "250 OK"
+
+    @property
+    def url(self) -> str:
+        """Where Apprise sends to."""
+        return f"mailto://127.0.0.1:{self._port}?from=alerts@example.org&to=team@example.org&mode=insecure"
+
+    def __enter__(self) -> Self:
+        self._controller.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._controller.stop()
+
+
+@dataclass
+class WebSink:
+    """A web server on a free port that keeps what is posted or fetched; while `refuses` is set it answers 503."""
+
+    received: list[Received] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+    refuses: bool = False
+
+    def __post_init__(self) -> None:
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if not sink.refuses:
+                    sink.received.append(Received(content["title"], content["message"]))
+                self._answer()
+
+            def do_GET(self) -> None:
+                sink.fetched.append(self.path)
+                self._answer()
+
+            def _answer(self) -> None:
+                self.send_response(503 if sink.refuses else 200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Keep the output of the tests clean."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        """Where Apprise posts to."""
+        return f"json://127.0.0.1:{self._server.server_port}/"
+
+    @property
+    def address(self) -> str:
+        """Where a browser would go."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
