@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from dagster import (
     DagsterInstance,
@@ -192,9 +192,7 @@ def _settle(settings: Settings, found: Sequence[Standing], run_id: str, now: dat
 
     night = judged_day(settings, now)
     for standing in found:
-        check = catalogue()[standing.code]
-        status = Status.PASSED if standing.since is None else Status.FAILED
-        finding = Finding(check, {"job": standing.job}, status, check.severity, night)
+        finding = _finding(settings, standing, night)
         try:
             with Store.open(settings.alerts_dir) as store:
                 known = [i for i in store.incidents(LATEST_INCIDENTS) if i.fingerprint == finding.fingerprint]
@@ -202,6 +200,14 @@ def _settle(settings: Settings, found: Sequence[Standing], run_id: str, now: dat
                 tell_of_run(settings, finding, run_id, now)
         except Exception:
             progress_log.exception("The alert %s of the job %s could not be recorded.", standing.code, standing.job)
+
+
+def _finding(settings: Settings, standing: Standing, night: date) -> Finding:
+    check, scope = catalogue()[standing.code], {"job": standing.job}
+    if standing.since is None:
+        return Finding(check, scope, Status.PASSED, check.severity, night)
+    since = standing.since.astimezone(settings.vars.zone)
+    return Finding(check, scope, Status.FAILED, check.severity, night, since=since.date(), detail=f"{since:%Y-%m-%d %H:%M %Z}")
 
 
 def _is_news(settings: Settings, standing: Standing, known: Sequence[Incident], now: datetime) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -75,6 +76,13 @@ def test_only_a_critical_failure_of_a_check_that_blocks_stops_a_close(code: str,
 # ---- whole closes -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def alerts_dir(closed: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the alerts of the session's deployment, for one test; asked for before `definitions`, which reads it."""
+    monkeypatch.setenv("BATHTUB_ALERTS_DIR", str(tmp_path / "alerts"))
+    return tmp_path / "alerts"
+
+
 def _seen(instance: DagsterInstance, mart: str, code: str) -> AssetCheckEvaluation:
     key = AssetCheckKey(AssetKey(["marts", mart]), code)
     record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
@@ -99,9 +107,8 @@ def _gap_in(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_a_close_whose_flows_do_not_close_is_refused_and_nothing_is_published(
-    closed: Home, definitions: Definitions, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    closed: Home, alerts_dir: Path, definitions: Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BATHTUB_ALERTS_DIR", str(tmp_path / "alerts"))
     _gap_in("web", monkeypatch)
     with duckdb.connect(str(closed.warehouse)) as con:
         con.execute("delete from ops.closed_months where snapshot_month = ?", [MONTH])
@@ -111,7 +118,7 @@ def test_a_close_whose_flows_do_not_close_is_refused_and_nothing_is_published(
     ):
         close_through_dagster(load_settings(), [MONTH], verbose=False)
     assert closed.warehouse.read_bytes() == before
-    with Store.open(tmp_path / "alerts") as store:
+    with Store.open(alerts_dir) as store:
         incidents = store.open_incidents()
         assert store.waiting() == []
     assert sorted(incident.fingerprint for incident in incidents) == [
@@ -126,7 +133,9 @@ def test_a_close_whose_flows_do_not_close_is_refused_and_nothing_is_published(
 
 
 @pytest.mark.slow
-def test_a_close_with_a_warning_is_published(closed: Home, definitions: Definitions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_close_with_a_warning_is_published(
+    closed: Home, alerts_dir: Path, definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warning = _finding("fill_rate_outside_band", 0.4, field="email")
 
     def judged(*_: object) -> Sequence[Finding]:

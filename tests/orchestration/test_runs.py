@@ -25,6 +25,7 @@ from dagster import (
 from orchestration.alerts import runs
 from orchestration.alerts.catalogue import catalogue
 from orchestration.alerts.incidents import Run, call_noise, record
+from orchestration.alerts.messages import observed_against, title_and_place
 from orchestration.alerts.model import Finding, Status
 from orchestration.alerts.outbox import recipients
 from orchestration.alerts.runs import (
@@ -120,7 +121,16 @@ def test_a_failed_run_alerts_once_and_the_next_success_ends_it(
     _saw(settings, instance, _run(instance, name))
     assert _open(settings) == []
     assert _told(settings) == ["opened", "recovered"]
-    assert "No incident is open." not in (settings.alerts_dir / "alerts.html").read_text(encoding="utf-8")
+    assert "Aucun incident" in (settings.alerts_dir / "alerts.html").read_text(encoding="utf-8")
+
+
+def test_the_alert_says_which_job_and_since_when(settings: Settings, instance: DagsterInstance) -> None:
+    since = datetime(2026, 1, 12, 5, 5, tzinfo=UTC)
+    runs._settle(settings, [Standing(RUN_FAILED, CLOSE, since)], "watch", since + MINUTE)
+    with Store.open(settings.alerts_dir) as store:
+        (incident,) = store.open_incidents()
+    assert title_and_place(incident.finding, "en") == "A scheduled run failed · job monthly_close"
+    assert (incident.finding.since, observed_against(incident.finding, "en")) == (date(2026, 1, 12), "2026-01-12 06:05 CET")
 
 
 def test_a_success_of_one_job_does_not_end_the_failure_of_the_other(settings: Settings, instance: DagsterInstance) -> None:
