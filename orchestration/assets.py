@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,11 @@ from dagster import (
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 
+from orchestration.alerts.catalogue import all_rules
 from orchestration.alerts.deletions import confirmed, departures, refusal
+from orchestration.alerts.messages import observed_against, place
+from orchestration.alerts.model import Finding
+from orchestration.alerts.nightly import evaluations
 from orchestration.asset_page import AssetPage
 from orchestration.close import (
     CloseError,
@@ -54,6 +58,9 @@ from orchestration.settings import ConfigurationError, Settings, parse_month
 RETRY = RetryPolicy(max_retries=2, delay=20, backoff=Backoff.EXPONENTIAL)
 # Wrong files and wrong months stay wrong when they are tried again.
 FINAL_ERRORS = (IngestError, CloseError, ConfigurationError)
+
+# The check whose way out is a command.
+MASS_DELETION = "mass_deletion"
 
 progress_log = logging.getLogger("bathtub")
 
@@ -158,7 +165,7 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                         allow_retries=error.may_pass_later,
                     ) from error
                 if not context.is_subset:
-                    _refuse_what_does_not_add_up(settings, close, state, months, now, context.run.run_id)
+                    _refuse_what_does_not_add_up(context, settings, close, state, months, now)
                     close.publish(months, now, context.run.run_id)
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
@@ -181,7 +188,7 @@ def refuse_mass_deletion(settings: Settings, close: Close, state: WarehouseState
 
 
 def _refuse_what_does_not_add_up(
-    settings: Settings, close: Close, state: WarehouseState, months: list[date], now: datetime, run_id: str
+    context: AssetExecutionContext, settings: Settings, close: Close, state: WarehouseState, months: list[date], now: datetime
 ) -> None:
     """Keep a close from being published when a critical check of its marts fails; the alert leaves at once.
 
@@ -190,12 +197,28 @@ def _refuse_what_does_not_add_up(
     """
     from orchestration.alerts.night import blocking, judge_close
 
-    if stopped := blocking(judge_close(settings, close.rows, state, months, now, run_id, progress_log.info)):
-        first = stopped[0]
-        raise CloseError(
-            f"{first.check.titles['en']} ({', '.join(first.scope.values())}), and {len(stopped) - 1} more: nothing was "
-            f"published, readers keep the last good state. What to do: docs/runbook.md#{first.check.code}; see make alerts."
-        )
+    findings = judge_close(settings, close.rows, state, months, now, context.run.run_id, progress_log.info)
+    for evaluation in evaluations(findings):
+        # The checks are of the nightly job's step: the run of another one cannot yield them.
+        context.instance.report_runless_asset_event(evaluation)
+    if stopped := blocking(findings):
+        raise CloseError(why_stopped(stopped))
+
+
+def why_stopped(stopped: Sequence[Finding]) -> str:
+    """Return the sentences that say why findings keep a close from being published, and what to do."""
+    first, more = stopped[0], len(stopped) - 1
+    code, where = first.check.code, place(first, "en")
+    what = f"{first.check.titles['en']}{f' ({where})' if where else ''}{f', and {more} more' if more else ''}"
+    ways = [f"what to do: docs/runbook.md#{code}"]
+    if bounds := all_rules()[code].bounds:
+        ways.append(f"a bound that is too tight ({', '.join(bounds)}) is set in BATHTUB_VARS")
+    if code == MASS_DELETION:
+        ways.append("a deletion that is real is confirmed with: make confirm-deletion")
+    return (
+        f"{what}: {observed_against(first, 'en')}. Nothing was published, and readers keep the last good state; "
+        f"{'; '.join(ways)}"
+    )
 
 
 def _close(context: AssetExecutionContext, settings: Settings, close: Close, months: list[date]) -> Iterator[Any]:

@@ -2,7 +2,8 @@
 
 from dagster import Definitions, in_process_executor
 
-from orchestration.alerts.nightly import nightly_asset_checks, nightly_checks, nightly_schedule, sensors
+from orchestration.alerts.nightly import nightly_asset_checks, nightly_checks, nightly_schedule
+from orchestration.alerts.runs import sensors
 from orchestration.alerts.store import count_open
 from orchestration.assets import model_assets, raw_assets
 from orchestration.dbt import ensure_manifest

@@ -67,7 +67,7 @@ def record(store: Store, findings: Sequence[Finding], run: Run, destinations: Se
         parents = speakers(findings)
         seen: set[str] = set()
         for finding in findings:
-            seen |= book.see(finding, before, _muted_by(finding, parents))
+            seen |= book.see(finding, before, speaker_of(finding, parents))
         for fingerprint, incident in before.items():
             if fingerprint not in seen and incident.finding.check.subject in run.subjects:
                 book.miss(incident)
@@ -96,7 +96,8 @@ def speakers(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(found, key=lambda f: len(f.scope))
 
 
-def _muted_by(finding: Finding, parents: Sequence[Finding]) -> str | None:
+def speaker_of(finding: Finding, parents: Sequence[Finding]) -> str | None:
+    """Return the fingerprint of the finding that speaks for another one, None where it speaks for itself."""
     for parent in parents:
         is_wider = parent.scope.items() <= finding.scope.items() and parent.check.code != finding.check.code
         if is_wider and parent.check.subject == finding.check.subject and parent is not finding:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from orchestration.alerts.catalogue import catalogue
 from orchestration.alerts.frames import feed_frames, mart_frames
-from orchestration.alerts.heartbeat import ping
 from orchestration.alerts.incidents import Recorded, Run, record
 from orchestration.alerts.judge import judge, write_results
 from orchestration.alerts.model import Finding, Severity, Status, Subject
@@ -158,21 +156,11 @@ def tell_of_run(settings: Settings, finding: Finding, run_id: str, now: datetime
     with Store.open(settings.alerts_dir) as store:
         record(store, [finding], Run(run_id, now, finding.judged_on, (), 1), recipients(settings))
         deliver(settings, store, now)
+        incidents = store.open_incidents()
+    _write_page(settings, [finding], incidents, now)
 
 
 def _write_page(settings: Settings, findings: Sequence[Finding], incidents: Sequence[Incident], now: datetime) -> None:
     from orchestration.alerts.page import write_page
 
     write_page(settings.alerts_dir, findings, incidents, now, settings.vars.report_language)
-
-
-@contextmanager
-def heartbeat(settings: Settings) -> Iterator[None]:
-    """Tell the dead man's switch that a scheduled run starts, and whether it ended well."""
-    ping(settings.heartbeat_url, "start")
-    try:
-        yield
-    except BaseException:
-        ping(settings.heartbeat_url, "fail")
-        raise
-    ping(settings.heartbeat_url, "success")

@@ -1,10 +1,10 @@
-"""The alerts in Dagster: checks on the assets they judge, the nightly job and its schedule, sensors for runs."""
+"""The alerts in Dagster: checks on the assets they judge, the nightly job and its schedule."""
 
-import logging
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from dagster import (
+    AssetCheckEvaluation,
     AssetCheckExecutionContext,
     AssetCheckKey,
     AssetCheckResult,
@@ -13,34 +13,23 @@ from dagster import (
     AssetCheckSpec,
     AssetKey,
     AssetSelection,
-    DagsterRunStatus,
     DefaultScheduleStatus,
-    DefaultSensorStatus,
     Failure,
-    RunsFilter,
-    RunStatusSensorContext,
     ScheduleDefinition,
-    SensorDefinition,
-    SensorEvaluationContext,
-    SkipReason,
     define_asset_job,
     in_process_executor,
     multi_asset_check,
-    run_status_sensor,
-    sensor,
 )
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from orchestration.alerts.catalogue import catalogue
 from orchestration.alerts.messages import observed_against, place
 from orchestration.alerts.model import Check, Finding, Severity, Status
 from orchestration.alerts.observe import FEEDS
-from orchestration.alerts.store import Store
 from orchestration.settings import ConfigurationError, Settings
 from orchestration.warehouse import WarehouseError
 
 JOB = "nightly_checks"
-CLOSE_JOB = "monthly_close"
+STEP = "judge_last_night"
 # Checks of one feed only; the others look at each.
 ONE_FEED = {
     "bounce_spike": "events",
@@ -52,11 +41,6 @@ ONE_FEED = {
     "ingest_failed": "customers",
 }
 MOST_PLACES = 10
-MISSED_AFTER = timedelta(hours=26)
-WATCH_SECONDS = 900
-SCHEDULED = "dagster/schedule_name"
-
-progress_log = logging.getLogger("bathtub")
 
 
 def specs() -> list[AssetCheckSpec]:
@@ -82,14 +66,14 @@ def check_keys() -> list[AssetCheckKey]:
 def nightly_asset_checks(settings: Settings) -> AssetChecksDefinition:
     """Return the step of the nightly job: ingest, observe, judge, record and tell."""
 
-    @multi_asset_check(name="judge_last_night", specs=specs(), can_subset=False)
+    # Not the name of the job: Dagster wants each of its graphs to have one of its own.
+    @multi_asset_check(name=STEP, specs=specs(), can_subset=False)
     def judge_last_night(context: AssetCheckExecutionContext) -> Iterator[AssetCheckResult]:
         """Bring the feeds in and judge the last whole local day; messages have left when the step ends."""
-        from orchestration.alerts.night import heartbeat, run_night
+        from orchestration.alerts.night import run_night
 
         try:
-            with heartbeat(settings):
-                night = run_night(settings, datetime.now(UTC), context.run.run_id, context.log.info)
+            night = run_night(settings, datetime.now(UTC), context.run.run_id, context.log.info)
         except (ConfigurationError, WarehouseError) as error:
             raise Failure(str(error), allow_retries=False) from error
         for spec in specs():
@@ -116,6 +100,23 @@ def result_of(spec: AssetCheckSpec, check: Check, findings: Sequence[Finding]) -
     )
 
 
+def evaluations(findings: Sequence[Finding]) -> list[AssetCheckEvaluation]:
+    """Return what findings say of the checks that they are of, to be recorded outside the step of the nightly job."""
+    judged = {finding.check.code for finding in findings}
+    results = [result_of(spec, catalogue()[spec.name], findings) for spec in specs() if spec.name in judged]
+    return [
+        AssetCheckEvaluation(
+            asset_key=AssetKey.from_coercible(result.asset_key or ()),
+            check_name=str(result.check_name),
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+        )
+        for result in results
+    ]
+
+
 nightly_checks = define_asset_job(
     JOB,
     AssetSelection.checks(*check_keys()),
@@ -134,76 +135,3 @@ def nightly_schedule(settings: Settings) -> ScheduleDefinition:
         execution_timezone=settings.vars.reporting_timezone,
         default_status=DefaultScheduleStatus.RUNNING,
     )
-
-
-def sensors(settings: Settings, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[SensorDefinition]:
-    """Return the sensors, on by default: a run that failed, a run that succeeded again, a night that did not take place."""
-
-    @run_status_sensor(
-        run_status=DagsterRunStatus.FAILURE,
-        name="failed_runs",
-        description="Alerts when a run of the close or of the nightly checks fails.",
-        monitored_jobs=list(jobs),
-        default_status=DefaultSensorStatus.RUNNING,
-    )
-    def failed_runs(context: RunStatusSensorContext) -> None:
-        _tell_of_run(settings, "run_failed", context.dagster_run.job_name, context.dagster_run.run_id, is_good=False)
-
-    @run_status_sensor(
-        run_status=DagsterRunStatus.SUCCESS,
-        name="succeeded_runs",
-        description="Ends the alert of a failed run when the same job succeeds.",
-        monitored_jobs=list(jobs),
-        default_status=DefaultSensorStatus.RUNNING,
-    )
-    def succeeded_runs(context: RunStatusSensorContext) -> None:
-        for code in ("run_failed", "schedule_missed"):
-            _tell_of_run(settings, code, context.dagster_run.job_name, context.dagster_run.run_id, is_good=True)
-
-    @sensor(
-        name="missed_nights",
-        description="Alerts when the nightly checks have not run for 26 hours, and sends what waits for a destination.",
-        minimum_interval_seconds=WATCH_SECONDS,
-        default_status=DefaultSensorStatus.RUNNING,
-    )
-    def missed_nights(context: SensorEvaluationContext) -> SkipReason:
-        now = datetime.now(UTC)
-        watched_since = datetime.fromisoformat(context.cursor) if context.cursor else now
-        context.update_cursor(watched_since.isoformat())
-        last = context.instance.get_run_records(RunsFilter(job_name=JOB), limit=1)
-        ran_at = max([watched_since, *(record.create_timestamp.astimezone(UTC) for record in last)])
-        if now - ran_at > MISSED_AFTER:
-            _tell_of_run(settings, "schedule_missed", JOB, "missed_nights", is_good=False)
-        _send_what_waits(settings, now)
-        return SkipReason(f"The nightly checks ran, or were watched from, {ran_at:%Y-%m-%d %H:%M} UTC on.")
-
-    return [failed_runs, succeeded_runs, missed_nights]
-
-
-def _tell_of_run(settings: Settings, code: str, job: str, run_id: str, is_good: bool) -> None:
-    """Record and tell that a run failed or succeeded; a success of which nobody complained says nothing.
-
-    A sensor that raises never sees its run again: what goes wrong here is logged, and the next night tells what still waits.
-    """
-    from orchestration.alerts.night import judged_day, tell_of_run
-
-    now = datetime.now(UTC)
-    check = catalogue()[code]
-    night = judged_day(settings, now)
-    status = Status.PASSED if is_good else Status.FAILED
-    finding = Finding(check, {"job": job}, status, check.severity, night)
-    try:
-        with Store.open(settings.alerts_dir) as store:
-            is_known = any(incident.fingerprint == finding.fingerprint for incident in store.open_incidents())
-        if not is_good or is_known:
-            tell_of_run(settings, finding, run_id, now)
-    except Exception:
-        progress_log.exception("The alert %s of the job %s could not be recorded.", code, job)
-
-
-def _send_what_waits(settings: Settings, now: datetime) -> None:
-    from orchestration.alerts.outbox import deliver
-
-    with Store.open(settings.alerts_dir) as store:
-        if store.waiting():
-            deliver(settings, store, now)

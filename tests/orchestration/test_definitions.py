@@ -334,4 +334,4 @@ def test_the_jobs_their_schedules_and_sensors(definitions: Definitions) -> None:
     ]
     assert {s.default_status.value for s in repository.schedule_defs} == {"RUNNING"}
     assert {s.default_status.value for s in repository.sensor_defs} == {"RUNNING"}
-    assert {s.name for s in repository.sensor_defs} == {"failed_runs", "succeeded_runs", "missed_nights"}
+    assert {s.name for s in repository.sensor_defs} == {"started_runs", "failed_runs", "succeeded_runs", "scheduled_runs"}

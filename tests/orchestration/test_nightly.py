@@ -1,8 +1,9 @@
-"""The nightly job and its sensors, in Dagster, on a real base."""
+"""The nightly job in Dagster, on a real base, and what its findings look like on the assets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,24 +11,18 @@ import pytest
 from dagster import (
     AssetCheckSeverity,
     DagsterInstance,
+    DefaultScheduleStatus,
     Definitions,
-    ExecuteInProcessResult,
-    Failure,
-    build_run_status_sensor_context,
-    build_sensor_context,
-    job,
-    op,
 )
 
 from orchestration.alerts.catalogue import catalogue
-from orchestration.alerts.incidents import Run, record
-from orchestration.alerts.model import Finding, Status
-from orchestration.alerts.nightly import CLOSE_JOB, JOB, MISSED_AFTER, result_of, sensors, specs
-from orchestration.alerts.outbox import recipients
+from orchestration.alerts.model import Finding, Severity, Status
+from orchestration.alerts.nightly import JOB, evaluations, nightly_schedule, result_of, specs
 from orchestration.alerts.store import Store
 from orchestration.settings import Settings, load_settings
 from tests.orchestration.conftest import Home
 
+OBSERVED = "observed 7 rows, expected 10 to 20 rows"
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 
 
@@ -75,42 +70,42 @@ def test_a_check_that_could_not_run_is_not_green() -> None:
     assert result_of(spec, check, [passed]).passed
 
 
-def test_a_failed_run_alerts_and_the_next_success_ends_it(settings: Settings, instance: DagsterInstance) -> None:
-    failed, succeeded, _ = sensors(settings, [])
-    failure = _run(instance, fails=True)
-    failed(build_run_status_sensor_context("failed_runs", failure.get_run_failure_event(), instance, failure.dagster_run))
-    assert _open(settings) == {"run_failed/job=monthly_close": "open"}
-    success = _run(instance, fails=False)
-    succeeded(build_run_status_sensor_context("succeeded_runs", success.get_run_success_event(), instance, success.dagster_run))
-    assert _open(settings) == {}
+def _of(code: str, status: Status, **scope: str) -> Finding:
+    check = catalogue()[code]
+    return Finding(check, scope, status, check.severity, YESTERDAY, observed=7, low=10, high=20)
 
 
-def _run(instance: DagsterInstance, fails: bool) -> ExecuteInProcessResult:
-    @op
-    def step() -> None:
-        if fails:
-            raise Failure("It failed.")
-
-    @job(name=CLOSE_JOB)
-    def close() -> None:
-        step()
-
-    return close.execute_in_process(instance=instance, raise_on_error=False)
+def test_a_finding_is_shown_on_the_asset_that_it_judges_and_no_other() -> None:
+    found = evaluations([_of("orphans", Status.FAILED, feed="orders"), _of("orphans", Status.PASSED, feed="events")])
+    passed = {e.asset_key.path[-1]: e.passed for e in found if e.check_name == "orphans"}
+    # Of customers and consents nothing was judged: that is not green.
+    assert passed == {"customers": False, "orders": False, "events": True, "consents": False}
+    assert {e.check_name for e in found} == {"orphans"}
 
 
-def test_a_night_that_did_not_take_place_alerts_and_waiting_messages_leave(
-    settings: Settings, instance: DagsterInstance
-) -> None:
-    *_, missed = sensors(settings, [])
-    check = catalogue()["future_dates"]
-    finding = Finding(check, {"feed": "orders"}, Status.FAILED, check.severity, YESTERDAY, observed=3, high=0)
-    with Store.open(settings.alerts_dir) as store:
-        record(store, [finding], Run("night", datetime.now(UTC), YESTERDAY, {"feeds"}), recipients(settings))
-        assert len(store.waiting()) == 1
-    missed(build_sensor_context(instance, cursor=datetime.now(UTC).isoformat()))
-    assert "schedule_missed/job=nightly_checks" not in _open(settings)
-    with Store.open(settings.alerts_dir) as store:
-        assert not store.waiting()
-    before = (datetime.now(UTC) - MISSED_AFTER - timedelta(minutes=1)).isoformat()
-    missed(build_sensor_context(instance, cursor=before))
-    assert _open(settings)["schedule_missed/job=nightly_checks"] == "open"
+def test_a_critical_finding_is_an_error_and_a_warning_only_warns() -> None:
+    warmed = _of("source_missing", Status.FAILED, feed="orders", source="till")
+    results = [evaluations([finding]) for finding in (warmed, replace(warmed, severity=Severity.WARNING))]
+    severities = [next(e.severity for e in of if e.asset_key.path[-1] == "orders") for of in results]
+    assert severities == [AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN]
+
+
+def test_the_metadata_of_a_check_hold_numbers_by_place_and_hide_what_is_no_name() -> None:
+    named = _of("source_missing", Status.FAILED, feed="orders", source="till")
+    hidden = replace(named, scope={"feed": "orders", "source": "ann.lee@example.org"})
+    (found,) = [e for e in evaluations([named, hidden]) if e.asset_key.path[-1] == "orders"]
+    assert {name: value.value for name, value in found.metadata.items()} == {
+        "judged_places": 2,
+        "failed_places": 2,
+        "feed orders, source till": OBSERVED,
+        "feed orders, source (hidden)": OBSERVED,
+    }
+    assert "ann.lee" not in str(found)
+
+
+@pytest.mark.parametrize(("hour", "zone"), [(6, "Europe/Paris"), (0, "America/New_York")])
+def test_the_schedule_ticks_at_the_hour_of_the_alerts_in_the_reporting_zone(home: Home, hour: int, zone: str) -> None:
+    schedule = nightly_schedule(home.settings(BATHTUB_VARS=f"{{reporting_timezone: {zone}, alerts: {{hour: {hour}}}}}"))
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (f"0 {hour} * * *", zone)
+    assert schedule.default_status is DefaultScheduleStatus.RUNNING
+    assert schedule.job_name == JOB
