@@ -14,7 +14,7 @@ from benchmarks.figures import Line, Note, as_json, machine, table
 from benchmarks.project import BenchError
 from orchestration.settings import PROJECT_ROOT
 
-PARTS = ("close", "postgres", "growth", "first_build", "memory", "reachability", "overhead", "alert_bands", "spark")
+PARTS = ("close", "postgres", "growth", "first_build", "memory", "reachability", "overhead", "night", "alert_bands", "spark")
 
 
 def _parts(_: click.Context, __: click.Parameter, value: str) -> list[str]:
@@ -92,7 +92,7 @@ def _measure(
     part: str, base: Base, asked: Base, big: Base, sizes: list[int], repetitions: int, first_build_repetitions: int
 ) -> list[Line]:
     # Each part imports what only it needs: PostgreSQL and Spark come with `make .venv/.engines`.
-    from benchmarks import alert_bands, close, first_build, growth, memory, overhead, reachability, spark
+    from benchmarks import alert_bands, close, first_build, growth, memory, night, overhead, reachability, spark
 
     if part not in ("alert_bands", "spark"):
         (asked if part == "postgres" else base).make()
@@ -104,6 +104,7 @@ def _measure(
         "memory": lambda: memory.measure_memory([base, big], repetitions),
         "reachability": lambda: reachability.measure_reachability(base, [base.profiles, big.profiles], repetitions),
         "overhead": lambda: overhead.measure_overhead(base, repetitions),
+        "night": lambda: night.measure_night(base, repetitions),
         "alert_bands": alert_bands.measure_alert_bands,
         "spark": lambda: spark.measure_spark(base.root, sizes, repetitions),
     }

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from orchestration.ingest.accounts import has_table
-from orchestration.months import month_text
+from orchestration.months import add_months, month_text
 from orchestration.settings import Settings, Vars
 from orchestration.warehouse import writing
 
@@ -21,7 +21,7 @@ BOOK = "confirmed_deletions"
 
 @dataclass(frozen=True)
 class Departures:
-    """How many profiles of the latest closed month are gone from the customers' feed, or marked as deleted, since."""
+    """How many profiles of the latest closed month are gone from the customers' feed, or were deleted in the month after it."""
 
     month: date
     n_base: int
@@ -32,18 +32,23 @@ class Departures:
 def departures(rows: Rows) -> Departures | None:
     """Compare the profiles of the latest closed month with the raw customers of now; None before any close.
 
-    Profiles that were merged into another one are not gone. `rows` answers queries on what readers see, or on a close under
+    Profiles that were merged into another one are not gone, nor those deleted later than in the first open month: a close of
+    several months at once counts each in its own. `rows` answers queries on what readers see, or on a close under
     way before it built anything.
     """
+    latest = rows("select max(snapshot_month) from ops.closed_months")
+    if not latest or latest[0][0] is None:
+        return None
+    month: date = latest[0][0]
     found = rows(
-        """
+        f"""
         select m.snapshot_month, m.source, count(*) as n_base,
-            sum(case when (c.customer_id is null or c.deleted_at is not null) and g.merged_customer_id is null
-                then 1 else 0 end) as n_gone
+            sum(case when (c.customer_id is null or c.deleted_at < timestamp '{add_months(month, 2)} 00:00:00')
+                and g.merged_customer_id is null then 1 else 0 end) as n_gone
         from core.fct_customer_months as m
         left join raw.customers as c on m.customer_id = c.customer_id
         left join (select distinct merged_customer_id from raw.merges) as g on m.customer_id = g.merged_customer_id
-        where m.snapshot_month = (select max(snapshot_month) from ops.closed_months)
+        where m.snapshot_month = date '{month}'
         group by m.snapshot_month, m.source"""
     )
     if not found:

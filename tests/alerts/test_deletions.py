@@ -52,6 +52,14 @@ def test_absent_and_deleted_profiles_of_the_latest_month_are_gone(settings: Sett
     assert departures(_rows(settings)) == Departures(MONTH, 200, 4, {"web": 3, "till": 1})
 
 
+def test_who_was_deleted_later_than_in_the_first_open_month_is_not_gone_yet(settings: Settings) -> None:
+    _change(settings, "update raw.customers set deleted_at = '2026-05-31 23:00' where customer_id = 'c1'")
+    _change(settings, "update raw.customers set deleted_at = '2026-06-01 00:00' where customer_id in ('c2', 'c3')")
+    found = departures(_rows(settings))
+    assert found is not None
+    assert found.n_gone == 1
+
+
 def test_a_merged_profile_is_not_gone(settings: Settings) -> None:
     _change(settings, "delete from raw.customers where customer_id = 'c1'")
     _change(settings, "insert into raw.merges values ('c1', 'c2', '2026-05-01')")

