@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges alerts confirm-deletion mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -13,7 +13,7 @@ SYNC = index=$$($(PY) -m pip config get global.index-url 2>/dev/null) && export 
 RUN := $(PY) -m $(if $(wildcard .env),dotenv -f .env run --no-override -- $(PY) -m )
 MONTHS := $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)')
 SLOW := slow or engines or browser or soak or scale
-SQL := $(wildcard dbt_project/models dbt_project/snapshots dbt_project/tests)
+MODELS := $(wildcard dbt_project/models dbt_project/snapshots dbt_project/tests)
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis
 ARTEFACTS := dbt_project/target dbt_project/logs logs build dist $(CACHES)
 
@@ -40,6 +40,14 @@ alerts: $(VENV)/.base ## List what is wrong now (ALERT_ARGS="ack 12", mute, nois
 
 confirm-deletion: $(VENV)/.base ## Confirm that a mass deletion is real (CONFIRM_ARGS="--by NAME --yes")
 	@$(RUN) orchestration confirm-deletion $(CONFIRM_ARGS)
+
+publish: $(VENV)/.base ## Show the marts to BI tools: PostgreSQL (embedded unless BATHTUB_POSTGRES_DSN), files
+	@$(RUN) orchestration publish
+
+query: export QUERY = $(value SQL)
+query: $(VENV)/.base ## Ask the published marts as bi_reader (SQL="select * from marts.bi_refresh_status")
+	@if [ -z "$$QUERY" ]; then echo 'Say what to ask: make query SQL="select * from marts.bi_refresh_status"' >&2; exit 2; fi
+	@$(RUN) orchestration query -- "$$QUERY"
 
 mail-servers: $(VENV)/.base ## Ask name servers which e-mail domains of the base accept mail (MAIL_ARGS="--max-age-days 30")
 	@$(RUN) orchestration mail-servers $(MAIL_ARGS)
@@ -84,12 +92,12 @@ lint: $(VENV)/.dev ## Check locks, format, lint rules, types and SQL
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/sqlfluff lint --disable-progress-bar --processes 2 $(SQL)
+	$(VENV)/bin/sqlfluff lint --disable-progress-bar --processes 2 $(MODELS)
 
 format: $(VENV)/.dev ## Format Python, repair what the linters can repair
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
-	$(VENV)/bin/sqlfluff fix --quiet --disable-progress-bar $(SQL)
+	$(VENV)/bin/sqlfluff fix --quiet --disable-progress-bar $(MODELS)
 
 reference: $(VENV)/.dev ## Write the reference data (domains, numbering plans, postal codes) anew from their libraries
 	@$(PY) -m orchestration.reference

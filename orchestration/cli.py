@@ -27,6 +27,7 @@ from orchestration.ingest import IngestError
 from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
+from orchestration.publish import PublishError
 from orchestration.retention import RetentionError, Selection, export_overdue
 from orchestration.settings import DBT_PROJECT_DIR, LANGUAGES, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
@@ -49,6 +50,7 @@ FAULTS_OF_USE = (
     RetentionError,
     ChallengesError,
     AlertsError,
+    PublishError,
 )
 
 
@@ -271,6 +273,38 @@ def challenges(month: date | None, language: str | None) -> None:
     settings = load_settings()
     told, findings = findings_of(engine_of(settings), month)
     for line in report(told, findings, language or settings.vars.report_language):
+        log.info("%s", line)
+
+
+@main.command()
+def publish() -> None:
+    """Show the marts of the dbt exposure to BI tools: in PostgreSQL, and as files where BATHTUB_PUBLISH_DIR says so."""
+    from orchestration.publish.run import publish_files, publish_to_postgres
+
+    settings = load_settings()
+    started = time.monotonic()
+    published = publish_to_postgres(settings, datetime.now(UTC), log.info)
+    where = "the server of BATHTUB_POSTGRES_DSN" if settings.postgres_dsn else f"the embedded server, {settings.postgres_dir}"
+    took = duration(time.monotonic() - started)
+    log.info("Published %s marts, %s rows, in %s.", published.n_marts, f"{published.n_rows:,}", took)
+    log.info("PostgreSQL %s, schema marts, for bi_reader", where)
+    warnings = published.warnings
+    if settings.publish_url:
+        written = publish_files(settings, datetime.now(UTC))
+        log.info("Files      %s: %s files, %.1f MB", written.place, written.n_files, written.n_bytes / 1e6)
+        warnings += written.warnings
+    for warning in warnings:
+        log.warning("  Note: %s", warning)
+    log.info('Ask        make query SQL="select * from marts.bi_refresh_status"')
+
+
+@main.command()
+@click.argument("sql")
+def query(sql: str) -> None:
+    """Ask the published marts in PostgreSQL, with the rights of bi_reader."""
+    from orchestration.publish.query import as_text, ask
+
+    for line in as_text(ask(load_settings(), sql)):
         log.info("%s", line)
 
 

@@ -7,13 +7,19 @@ from orchestration.assets import model_assets, raw_assets
 from orchestration.dbt import ensure_manifest
 from orchestration.jobs import monthly_close, monthly_schedule
 from orchestration.partitions import monthly_partitions
+from orchestration.publish.assets import publish_assets
 from orchestration.settings import load_settings
 
 settings = load_settings()
 partitions = monthly_partitions(settings)
+manifest = ensure_manifest(settings)
 
 definitions = Definitions(
-    assets=[raw_assets(settings, partitions), model_assets(settings, ensure_manifest(settings), partitions)],
+    assets=[
+        raw_assets(settings, partitions),
+        model_assets(settings, manifest, partitions),
+        *publish_assets(settings, manifest, partitions),
+    ],
     asset_checks=[nightly_asset_checks(settings)],
     jobs=[monthly_close, nightly_checks],
     schedules=[monthly_schedule(settings), nightly_schedule(settings)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,6 +15,9 @@ from orchestration.raw import refresh_raw
 from orchestration.relations import Name, Relation, relations
 from orchestration.settings import Settings
 from orchestration.warehouse import Report, building_dir, reading, remember_first_month, settle, writing
+
+# Runs a query and returns its rows.
+Query = Callable[[str], list[tuple[Any, ...]]]
 
 
 class Close(Protocol):
@@ -67,6 +70,9 @@ class Engine(Protocol):
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on what readers see."""
 
+    def querying(self) -> AbstractContextManager[Query]:
+        """Yield a way to ask several queries over one connection."""
+
 
 def engine_of(settings: Settings) -> Engine:
     """Return the configured engine; no connection is opened yet."""
@@ -111,8 +117,13 @@ class DuckDBEngine:
         remember_first_month(self.settings.warehouse)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.querying() as query:
+            return query(sql)
+
+    @contextmanager
+    def querying(self) -> Iterator[Query]:
         with reading(self.settings.warehouse) as connection:
-            return connection.execute(sql).fetchall()
+            yield lambda sql: connection.execute(sql).fetchall()
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ monthly_close = define_asset_job(
     "monthly_close",
     # The nightly checks have a job of their own.
     AssetSelection.all() - AssetSelection.checks(*check_keys()),
-    description="Bring the raw files in, close the months of the run's partitions, test every mart.",
+    description="Bring the raw files in, close the months of the run's partitions, test every mart, publish.",
     # Steps share one warehouse: a process of its own for each would cost ten seconds and gain nothing.
     executor_def=in_process_executor,
 )

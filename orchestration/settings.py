@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -295,6 +295,9 @@ class Settings:
     alert_urls: str = field(repr=False)
     heartbeat_url: str = field(repr=False)
     alert_data_docs: bool
+    postgres_dsn: str = field(repr=False)
+    postgres_dir: Path
+    publish_url: str = field(repr=False)
     raw_files: Mapping[str, str]
     overrides: Mapping[str, Any] = field(repr=False)
 
@@ -336,6 +339,25 @@ def _heartbeat(env: Mapping[str, str]) -> str:
     return url
 
 
+def _postgres_dsn(env: Mapping[str, str]) -> str:
+    dsn = env.get("BATHTUB_POSTGRES_DSN", "").strip()
+    if not dsn:
+        return ""
+    # psycopg takes a moment to import, and only who publishes needs it.
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(dsn)
+    except ProgrammingError:
+        # It holds a password: neither the value nor what libpq says of its parts is repeated.
+        raise ConfigurationError(
+            "BATHTUB_POSTGRES_DSN is not readable; allowed: a connection string of PostgreSQL, such as "
+            "postgresql://publisher@db.example.com/bi?sslmode=verify-full."
+        ) from None
+    return dsn
+
+
 def _nameserver(env: Mapping[str, str]) -> tuple[str, int] | None:
     """Address and port; None stands for the system's name servers."""
     text = env.get("BATHTUB_NAMESERVER", "")
@@ -354,6 +376,12 @@ def _nameserver(env: Mapping[str, str]) -> tuple[str, int] | None:
         raise ConfigurationError(
             f"BATHTUB_NAMESERVER = {text!r}; allowed: an IP address, with or without a port, such as 10.0.0.2 or 10.0.0.2:5353."
         ) from None
+
+
+def _folder_url(env: Mapping[str, str], path: Callable[[str, str], Path]) -> str:
+    """A folder or the URL of one; empty without any."""
+    text = env.get("BATHTUB_PUBLISH_DIR", "").strip()
+    return text if not text or "://" in text else str(path("BATHTUB_PUBLISH_DIR", ""))
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
@@ -392,6 +420,9 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         alert_urls=env.get("BATHTUB_ALERT_URLS", "").strip(),
         heartbeat_url=_heartbeat(env),
         alert_data_docs=_yes_or_no(env, "BATHTUB_ALERT_DATA_DOCS"),
+        postgres_dsn=_postgres_dsn(env),
+        postgres_dir=path("BATHTUB_POSTGRES_DIR", "data/postgres"),
+        publish_url=_folder_url(env, path),
         raw_files={str(table): str(pattern) for table, pattern in raw_files.items()},
         overrides=_mapping(env, "BATHTUB_VARS", "{reporting_timezone: America/New_York}"),
     )

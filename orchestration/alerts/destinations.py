@@ -50,7 +50,7 @@ class Destination:
         # Of many services the host is the token, or a phone; Apprise knows of which, and shortens it.
         parts = urlsplit(_apprise_of(self.url).urls(privacy=True)[0])
         host = parts.hostname or ""
-        is_shown = _is_address(host) or ("..." not in host and "%" not in host and shown_name(host) != HIDDEN)
+        is_shown = _is_address(host) or ("..." not in host and shown_name(host) != HIDDEN)
         return f"{parts.scheme}://{host if is_shown else '…'}"
 
     def wants(self, owner: str, severity: Severity) -> bool:

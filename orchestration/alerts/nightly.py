@@ -82,7 +82,7 @@ def check_keys() -> list[AssetCheckKey]:
 def nightly_asset_checks(settings: Settings) -> AssetChecksDefinition:
     """Return the step of the nightly job: ingest, observe, judge, record and tell."""
 
-    @multi_asset_check(name=JOB, specs=specs(), can_subset=False)
+    @multi_asset_check(name="judge_last_night", specs=specs(), can_subset=False)
     def judge_last_night(context: AssetCheckExecutionContext) -> Iterator[AssetCheckResult]:
         """Bring the feeds in and judge the last whole local day; messages have left when the step ends."""
         from orchestration.alerts.night import heartbeat, run_night

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestration import close
 from orchestration.close import WarehouseState
+from orchestration.engine import Query
 from orchestration.ingest import IngestResult
 from orchestration.raw import refresh_raw
 from orchestration.relations import Name, Relation
@@ -69,6 +70,12 @@ class SparkEngine:
         """Return the rows of a query on what readers see."""
         with connecting(self.settings) as cluster:
             return cluster.rows(sql)
+
+    @contextmanager
+    def querying(self) -> Iterator[Query]:
+        """Yield a way to ask several queries in one session; each sees what is published when it is asked."""
+        with connecting(self.settings) as cluster:
+            yield cluster.rows
 
     @contextmanager
     def _writing(self, purpose: str, report: Report) -> Iterator[None]:

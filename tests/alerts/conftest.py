@@ -8,23 +8,21 @@ from pathlib import Path
 import pytest
 
 from orchestration.alerts.store import Store
-from tests.alerts.sinks import HttpSink, SmtpSink
+from tests.alerts.sinks import MailSink, WebSink
 
 
 @pytest.fixture
-def smtp() -> Iterator[SmtpSink]:
+def smtp() -> Iterator[MailSink]:
     """A mail server."""
-    sink = SmtpSink()
-    yield sink
-    sink.stop()
+    with MailSink() as sink:
+        yield sink
 
 
 @pytest.fixture
-def http() -> Iterator[HttpSink]:
+def http() -> Iterator[WebSink]:
     """A web server."""
-    sink = HttpSink()
-    yield sink
-    sink.stop()
+    with WebSink() as sink:
+        yield sink
 
 
 @pytest.fixture

@@ -42,9 +42,9 @@ ROWS = {
 DDL = """
 create schema observations; create schema ops; create schema marts; create schema core;
 create table observations.feed_days (
-    feed varchar, source varchar, day date, n_rows bigint, n_late bigint, n_keys bigint, n_orphans bigint,
+    feed varchar, source varchar, day date, n_rows bigint, n_late bigint, n_customers bigint, n_orphans bigint,
     latest_at timestamp, latest_loaded_at timestamp, n_sent bigint, n_hard_bounces bigint, n_soft_bounces bigint,
-    n_complaints bigint, n_undeliverable bigint, n_opt_ins bigint, n_opt_outs bigint, n_deleted bigint
+    n_complaints bigint, n_undeliverable bigint, n_opt_ins bigint, n_opt_outs bigint
 );
 create table observations.feed_columns (feed varchar, column_name varchar, day date, n_rows bigint, n_null bigint);
 create table ops.feed_deliveries (
@@ -63,7 +63,7 @@ create table ops.confirmed_deletions (
 
 # Weekends are a fifth stronger, and each day scatters by up to two percent.
 DAYS = f"""
-insert into observations.feed_days (feed, source, day, n_rows, n_late, n_keys)
+insert into observations.feed_days (feed, source, day, n_rows, n_late, n_customers)
 select feed, source, day, n, 0, n from (
     select feed, source, day,
         round(usual * case when isodow(day) >= 6 then 1.2 else 1 end * (1 + (dayofyear(day) * 7 % 5 - 2) / 100.0)) as n

@@ -17,7 +17,8 @@ from orchestration.alerts.outbox import recipients
 from orchestration.alerts.store import Store
 from orchestration.cli import log, main
 from orchestration.settings import PROJECT_ROOT, load_settings
-from tests.alerts.sinks import Found, HttpSink, check, free_port, morning, night
+from tests.alerts.found import Found, check, free_port, morning, night
+from tests.alerts.sinks import WebSink
 
 Command = Callable[..., Result]
 VOLUME = Found()
@@ -25,7 +26,7 @@ LATE = Found(check("feed_late", Severity.CRITICAL, "data"), {"feed": "events"})
 
 
 @pytest.fixture
-def alerts(tmp_path: Path, http: HttpSink, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def alerts(tmp_path: Path, http: WebSink, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """Runs `alerts` in this process on two open incidents that nobody was told of yet."""
     monkeypatch.setenv("BATHTUB_WAREHOUSE", str(tmp_path / "bathtub.duckdb"))
     monkeypatch.setenv("BATHTUB_ALERTS_DIR", str(tmp_path / "alerts"))
@@ -94,23 +95,23 @@ def test_without_a_name_the_user_of_the_system_did_it(alerts: Command, monkeypat
     assert "acknowledged by root-of-ci" in _output(alerts())
 
 
-def test_deliver_sends_what_waits(alerts: Command, http: HttpSink) -> None:
+def test_deliver_sends_what_waits(alerts: Command, http: WebSink) -> None:
     assert "2 messages left, 0 alerts wait." in _output(alerts("deliver"))
-    assert len(http.messages) == 2
+    assert len(http.received) == 2
 
 
-def test_deliver_says_who_did_not_take_a_message(alerts: Command, http: HttpSink) -> None:
-    http.status = 503
+def test_deliver_says_who_did_not_take_a_message(alerts: Command, http: WebSink) -> None:
+    http.refuses = True
     result = alerts("deliver")
     assert result.exit_code == 1
     assert "Error: A message was not taken by json://127.0.0.1." in result.output
 
 
 def test_test_tries_each_destination_and_says_what_happened(
-    alerts: Command, http: HttpSink, monkeypatch: pytest.MonkeyPatch
+    alerts: Command, http: WebSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "json://127.0.0.1 took it." in _output(alerts("test"))
-    assert [mail.subject for mail in http.messages] == ["Bathtub: test message"]
+    assert [mail.subject for mail in http.received] == ["Bathtub: test message"]
     monkeypatch.setenv("BATHTUB_ALERT_URLS", f"{http.url} json://127.0.0.1:{free_port()}/secret")
     result = alerts("test")
     assert result.exit_code == 1

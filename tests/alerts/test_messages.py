@@ -16,7 +16,7 @@ from orchestration.alerts.model import Finding, Severity, Status
 from orchestration.alerts.names import HIDDEN, shown_name
 from orchestration.alerts.store import Event, Kind
 from orchestration.settings import LANGUAGES, PROJECT_ROOT
-from tests.alerts.sinks import WEB, Found, check, morning, night
+from tests.alerts.found import WEB, Found, check, morning, night
 
 VOLUME = Found()
 HISTORY = (410.0, 405.0, None, 398.0, 420.0, 433.0, 380.0, 401.0, 415.0, None, 422.0, 409.0, 240.0, 120.0)

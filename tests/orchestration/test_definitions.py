@@ -321,7 +321,7 @@ def test_the_jobs_their_schedules_and_sensors(definitions: Definitions) -> None:
         "nightly_checks": "None",
     }
     steps = {job.name: [step.name for step in job.nodes_in_topological_order] for job in jobs}
-    assert steps == {"monthly_close": ["ingest", "close_months"], "nightly_checks": ["nightly_checks"]}
+    assert steps == {"monthly_close": ["ingest", "close_months"], "nightly_checks": ["judge_last_night"]}
     schedules = [(s.name, s.job_name, s.cron_schedule, s.execution_timezone) for s in repository.schedule_defs]
     assert sorted(schedules) == [
         ("monthly_close_schedule", "monthly_close", "0 4 3 * *", "Europe/Paris"),
