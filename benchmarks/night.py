@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -32,11 +31,10 @@ class _Times:
     wall: list[float] = field(default_factory=list)
 
     def measure(self, work: Callable[[], object]) -> None:
-        before, started = os.times(), time.perf_counter()
+        before, started = time.process_time(), time.perf_counter()
         work()
-        after = os.times()
+        self.cpu.append(time.process_time() - before)
         self.wall.append(time.perf_counter() - started)
-        self.cpu.append(after.user + after.system - before.user - before.system)
 
     def drop_first(self) -> None:
         del self.cpu[:1], self.wall[:1]
