@@ -9,12 +9,13 @@ from typing import Any
 from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
+    AssetSpec,
     BackfillPolicy,
     Failure,
     MaterializeResult,
     MetadataValue,
     MonthlyPartitionsDefinition,
-    asset,
+    multi_asset,
 )
 
 from orchestration.challenges.findings import SEVERITIES
@@ -33,12 +34,17 @@ def report_asset(
 ) -> AssetsDefinition:
     """Return the asset that writes the page of the last month of a close, once its marts are there and tested."""
 
-    @asset(
-        key=["report", "monthly_report"],
-        group_name="report",
-        description="The monthly report: one page that opens from disk, in the folder BATHTUB_REPORT_DIR.",
-        kinds={"html"},
+    spec = AssetSpec(
+        ["report", "monthly_report"],
         deps=[["marts", name] for name in sorted(marts)],
+        description="The monthly report: one page that opens from disk, in the folder BATHTUB_REPORT_DIR.",
+        group_name="report",
+        kinds={"html"},
+    )
+
+    @multi_asset(
+        name="monthly_report",
+        specs=[spec],
         # Those of the marts: the close of a range is one run, this step included.
         partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),

@@ -127,7 +127,7 @@ def test_a_plain_name_is_shown(name: str) -> None:
     assert shown_name(name) == name
 
 
-@pytest.mark.parametrize(("language", "status"), product(LANGUAGES, (Status.FAILED, Status.UNKNOWN)))
+@pytest.mark.parametrize(("language", "status"), [*product(LANGUAGES, (Status.FAILED, Status.UNKNOWN))])
 def test_no_message_holds_an_address_or_a_number_of_a_person(language: str, status: Status) -> None:
     findings = [
         replace(Found(of, {**WEB, "source": name, "item": name}).failed(0, history=HISTORY), status=status)

@@ -205,7 +205,9 @@ def test_a_file_holds_no_formula(opened: Open, page_file: Path) -> None:
 def test_each_chart_has_its_table(opened: Open, page_file: Path, made: Made) -> None:
     tab = opened(page_file, "?lang=en")
     tab.click("#statuses summary")
-    cells = tab.locator("#statuses tbody tr").last.locator("th, td").all_text_contents()
+    last_row = tab.locator("#statuses tbody tr").last
+    last_row.wait_for()
+    cells = last_row.locator("th, td").all_text_contents()
     assert cells[0] == "October 2026"
     assert cells[1].replace(",", "") == profiles(made, "and status = 'customer'")
 
@@ -252,6 +254,7 @@ def test_axe_finds_nothing_serious(opened: Open, page_file: Path, scheme: str, w
 
     tab = opened(page_file, color_scheme=scheme, viewport={"width": width, "height": 900})
     tab.click("#statuses summary")
+    tab.locator("#statuses tbody tr").last.wait_for()
     found = Axe().run(tab).response["violations"]
     told = [(v["id"], v["impact"], [node["target"] for node in v["nodes"]][:3]) for v in found]
     assert [one for one in told if one[1] in ("serious", "critical")] == []
