@@ -15,6 +15,7 @@ import duckdb
 from benchmarks.base import Base, say
 from benchmarks.figures import Figure, Line, Note, ratios
 from orchestration.alerts.observe import observe_file
+from orchestration.close import record_closed
 from orchestration.ingest import ingest
 from orchestration.months import add_months
 from orchestration.settings import Settings, load_settings
@@ -53,6 +54,7 @@ def measure_night(base: Base, repetitions: int) -> list[Line]:
     settings = load_settings({**base.environment(home / "bathtub.duckdb", base.first_month), "BATHTUB_RAW_DIR": str(raw)})
     last = add_months(base.first_month, base.months) - timedelta(days=1)
     _night(settings, last, HISTORY_READ_AT, _Times(), _Times())
+    _close_last_month(settings, base)
     night, read, observed, scan = _Times(), _Times(), _Times(), _Times()
     for turn in range(repetitions + 1):
         day = last + timedelta(days=turn + 1)
@@ -81,6 +83,12 @@ def _night(settings: Settings, day: date, arrives: datetime, read: _Times, obser
     with writing(settings, "benchmark") as copy:
         read.measure(lambda: ingest(settings, copy, now=arrives))
         observed.measure(lambda: observe_file(copy, settings, day))
+
+
+def _close_last_month(settings: Settings, base: Base) -> None:
+    """Note the last month as closed, without its marts: a base in use has its first month no longer looked for each night."""
+    with writing(settings, "benchmark") as copy:
+        record_closed(copy, [add_months(base.first_month, base.months - 1)], HISTORY_READ_AT, "benchmark")
 
 
 def _scan(settings: Settings) -> None:

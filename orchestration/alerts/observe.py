@@ -112,8 +112,10 @@ def observe(con: duckdb.DuckDBPyConnection, variables: Vars, judged: date) -> No
     try:
         con.execute(TABLES)
         first = _first_day(con, variables, judged)
+        con.execute(f"create or replace temp table people as {_people(variables, first, judged)}")
         for feed in FEEDS:
             _observe(con, variables, feed, first, judged)
+        con.execute("drop table people")
         oldest = judged - timedelta(days=variables.alerts.training_days + DAYS_KEPT)
         for table in ("feed_days", "feed_columns"):
             con.execute(f"delete from observations.{table} where day < ?", [oldest])
@@ -175,9 +177,8 @@ def _query(variables: Vars, feed: Feed, columns: Sequence[Column], first: date, 
     # Of days long past nobody knows any more what their own nights saw: all of their rows count.
     in_time = f"({loaded} is null or {day} < date '{recent}' or {_local(loaded, variables)} <= {day} + 1)"
     is_customers = feed.name == "customers"
-    source = SOURCE.format(alias="r" if is_customers else "c")
-    known = source if is_customers else f"case when c.customer_id is null then '{ORPHAN}' else {source} end"
-    join = "" if is_customers else " left join raw.customers as c on r.customer_id = c.customer_id"
+    known = SOURCE.format(alias="r") if is_customers else f"coalesce(c.source, '{ORPHAN}')"
+    join = "" if is_customers else " left join people as c on r.customer_id = c.customer_id"
     measures = [
         f"count(*) filter ({in_time}) as n_in_time",
         "count(*) as n_all",
@@ -192,6 +193,17 @@ def _query(variables: Vars, feed: Feed, columns: Sequence[Column], first: date, 
         f"select {known} as source, {day} as day, {', '.join(measures)} from raw.{feed.name} as r{join} "
         f"where {_between(happened, variables, first, judged)} group by 1, 2"
     )
+
+
+def _people(variables: Vars, first: date, judged: date) -> str:
+    """The known profiles that rows of the days are about, with their source: one look at all profiles serves every feed."""
+    ids = " union all ".join(
+        f"select customer_id from raw.{feed.name} as r where {_between(f'r.{feed.happened_at}', variables, first, judged)}"
+        for feed in FEEDS
+        if feed.name != "customers"
+    )
+    source = SOURCE.format(alias="c")
+    return f"select c.customer_id, {source} as source from raw.customers as c semi join ({ids}) as r using (customer_id)"
 
 
 def _local(column: str, variables: Vars) -> str:

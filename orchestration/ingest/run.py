@@ -282,6 +282,13 @@ def _write_files(run: _Run, plan: Plan, written: _Written, is_full: bool) -> Non
     accounts.write_files(run.con, plan.table.name, files, is_all=is_full)
 
 
+def _rows_kept(run: _Run, table: Table, written: _Written, before: TableResult) -> int:
+    """Rows of the raw table; those of a view are those of its files, which were counted when they were checked."""
+    if written.parts is None:
+        return accounts.count_rows(run.con, table)
+    return before.rows_kept + sum(written.rows_read.values())
+
+
 def _outcome(
     run: _Run,
     plan: Plan,
@@ -301,7 +308,7 @@ def _outcome(
     outcome = replace(
         start,
         rows_read=start.rows_read + sum(written.rows_read.values()),
-        rows_kept=accounts.count_rows(run.con, table),
+        rows_kept=_rows_kept(run, table, written, start),
         rows_quarantined=n_quarantined,
         rows_superseded=start.rows_superseded + written.n_superseded,
         n_defects=n_defects,
