@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.publish import PublishError
+from orchestration.publish.labels import LANGUAGE_NAMES, is_coded, label_columns
 
 EXPOSURE = "published_marts"
 MONTH = "snapshot_month"
@@ -27,16 +28,18 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a published mart, in the types of the contract."""
+    """A column of a published mart, in the types of the contract; a label says what a coded column means, in a language."""
 
     name: str
     data_type: str
     description: str
+    label_of: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
 class Mart:
-    """A published mart; `columns` end with `is_latest_month`, which the warehouse does not store."""
+    """A published mart; `columns` end with `is_latest_month` and the labels, which the warehouse does not store."""
 
     name: str
     description: str
@@ -46,7 +49,12 @@ class Mart:
     @property
     def stored(self) -> tuple[str, ...]:
         """The columns that the warehouse has."""
-        return tuple(column.name for column in self.columns if column.name != IS_LATEST)
+        return tuple(column.name for column in self.columns if column.name != IS_LATEST and column.label_of is None)
+
+    @property
+    def labels(self) -> tuple[Column, ...]:
+        """The columns that say in words what a code means; they come last."""
+        return tuple(column for column in self.columns if column.label_of is not None)
 
     def position(self, name: str) -> int:
         """Return where a column stands in a row."""
@@ -90,7 +98,17 @@ def _mart(node: Mapping[str, Any], grain: list[str] | None) -> Mart:
             f"unique_grain and the column {MONTH} can; take it off the list."
         )
     columns = tuple(_column(name, column) for column in node["columns"].values())
-    return Mart(name, " ".join(str(node["description"]).split()), (*columns, LATEST_COLUMN), tuple(grain))
+    labels = tuple(label for column in columns for label in _labels(column))
+    return Mart(name, " ".join(str(node["description"]).split()), (*columns, LATEST_COLUMN, *labels), tuple(grain))
+
+
+def _labels(column: Column) -> list[Column]:
+    if column.data_type != "varchar" or not is_coded(column.name):
+        return []
+    return [
+        Column(name, "varchar", f"What `{column.name}` means, in {LANGUAGE_NAMES[language]}.", column.name, language)
+        for language, name in label_columns(column.name).items()
+    ]
 
 
 def _column(mart: str, column: Mapping[str, Any]) -> Column:

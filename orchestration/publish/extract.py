@@ -11,7 +11,8 @@ import duckdb
 
 from orchestration.engine import Engine, Query
 from orchestration.publish import PublishError
-from orchestration.publish.catalog import MONTH, Mart
+from orchestration.publish.catalog import MONTH, Column, Mart
+from orchestration.publish.labels import label
 from orchestration.warehouse import WarehouseError
 
 Row = tuple[Any, ...]
@@ -22,7 +23,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Extract:
-    """The rows of each mart, with `is_latest_month` at their end, and what the latest close says of itself."""
+    """The rows of each mart, with `is_latest_month` and the labels at their end, and what the latest close says of itself."""
 
     marts: tuple[Mart, ...]
     rows: Mapping[str, list[Row]]
@@ -73,10 +74,18 @@ def _extract(marts: Sequence[Mart], rows: Mapping[str, list[Row]], closed: list[
     marked = {}
     for mart in marts:
         month = mart.position(MONTH)
-        marked[mart.name] = [(*row, row[month] == latest) for row in rows[mart.name]]
+        coded = [(column, mart.position(column.label_of)) for column in mart.labels if column.label_of]
+        words = {column.name: _words(column, {row[at] for row in rows[mart.name]}) for column, at in coded}
+        marked[mart.name] = [
+            (*row, row[month] == latest, *(words[column.name][row[at]] for column, at in coded)) for row in rows[mart.name]
+        ]
     # Spark's Thrift protocol gives timestamps as text.
     at = closed_at if isinstance(closed_at, datetime) else datetime.fromisoformat(closed_at)
     return Extract(tuple(marts), marked, latest, at.replace(tzinfo=UTC), _version(marts, marked, latest))
+
+
+def _words(column: Column, codes: set[str | None]) -> dict[str | None, str | None]:
+    return {code: label(str(column.label_of), code, str(column.language)) for code in codes}
 
 
 def _version(marts: Sequence[Mart], rows: Mapping[str, list[Row]], latest: date) -> str:

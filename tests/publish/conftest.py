@@ -17,9 +17,10 @@ from psycopg import Connection
 from orchestration.dbt import ensure_manifest
 from orchestration.months import add_months
 from orchestration.publish import postgres
-from orchestration.publish.catalog import MONTH, Column, Mart, published_marts
+from orchestration.publish.catalog import IS_LATEST, MONTH, Column, Mart, published_marts
 from orchestration.publish.embedded import embedded_server, reader_dsn
 from orchestration.publish.extract import Extract, Row
+from orchestration.publish.labels import label
 from orchestration.publish.postgres import Publication
 from orchestration.settings import load_settings
 
@@ -34,6 +35,8 @@ def _value(column: Column, month: date, i: int, version: int) -> Any:
         return month
     if column.name == "definition_version":
         return f"v{version}"
+    if column.label_of and column.language:
+        return label(column.label_of, f"é {i}", column.language)
     return {
         "date": add_months(month, i),
         "bigint": version,
@@ -49,7 +52,7 @@ def version_of(marts: Sequence[Mart], version: int, months: int = 3, rows_a_mont
     rows: dict[str, list[Row]] = {}
     for mart in marts:
         rows[mart.name] = [
-            (*(_value(column, month, i, version) for column in mart.columns[:-1]), month == latest)
+            tuple(month == latest if c.name == IS_LATEST else _value(c, month, i, version) for c in mart.columns)
             for month in (add_months(FIRST, n) for n in range(months))
             for i in range(rows_a_month)
         ]
@@ -151,7 +154,7 @@ def write_warehouse(path: Path, content: Extract) -> None:
             connection.execute(f"create table marts.{mart.name} ({columns})")
             places = ", ".join("?" for _ in stored)
             connection.executemany(
-                f"insert into marts.{mart.name} values ({places})", [r[:-1] for r in content.rows[mart.name]]
+                f"insert into marts.{mart.name} values ({places})", [r[: len(stored)] for r in content.rows[mart.name]]
             )
 
 
