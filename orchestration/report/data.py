@@ -138,7 +138,7 @@ def _collect(settings: Settings, engine: Engine, month: date, closes: Mapping[da
     people, ages, genders = _people(reader)
     return {
         "month": month_text(month),
-        "months": _month_facts(settings, engine, months, closes),
+        "months": _month_facts(engine, months, closes),
         "monthsLeftOut": len(told) - len(months.all),
         "sources": sources,
         "statuses": list(STATUSES),
@@ -342,29 +342,23 @@ def _lists(engine: Engine, months: _Months) -> tuple[list[dict[str, Any]], list[
     )
 
 
-def _month_facts(
-    settings: Settings, engine: Engine, months: _Months, closes: Mapping[date, datetime | None]
-) -> list[dict[str, Any]]:
-    versions = dict(
-        engine.rows(
-            f"select snapshot_month, max(definition_version) from marts.base_overview_monthly where {months.where} "
-            "and source = 'all' group by snapshot_month"
-        )
+def _month_facts(engine: Engine, months: _Months, closes: Mapping[date, datetime | None]) -> list[dict[str, Any]]:
+    rows = engine.rows(
+        f"select snapshot_month, definition_version, is_reconstructed from marts.base_overview_monthly where {months.where} "
+        "and source = 'all'"
     )
-    facts = engine.rows("select history_loaded_until from ops.warehouse")
-    first_seen = _utc(facts[0][0]) if facts else None
-    observed_from = first_seen.astimezone(settings.vars.zone).date() if first_seen else None
+    facts = {month: (version, bool(is_reconstructed)) for month, version, is_reconstructed in rows}
     told = []
     for month in months.all:
         as_of, closed_at = add_months(month, 1) - timedelta(days=1), closes[month]
+        version, is_reconstructed = facts.get(month, (None, False))
         told.append(
             {
                 "month": f"{month:%Y-%m-%d}",
                 "asOf": f"{as_of:%Y-%m-%d}",
-                "version": versions.get(month),
+                "version": version,
                 "closedAt": closed_at.isoformat() if closed_at else None,
-                # The profiles of before the first ingest are known as the first ingest found them.
-                "reconstructed": observed_from is not None and as_of < observed_from,
+                "reconstructed": is_reconstructed,
             }
         )
     return told

@@ -231,8 +231,8 @@ def fill_marts(connection: duckdb.DuckDBPyConnection, simulated: Path) -> None:
     for mart, query in _marts().items():
         connection.execute(f"delete from marts.{mart}")
         connection.execute(
-            f"insert into marts.{mart} by name select *, last_day(snapshot_month) as as_of_date, 'a' as definition_version "
-            f"from ({query})"
+            f"insert into marts.{mart} by name select *, last_day(snapshot_month) as as_of_date, false as is_reconstructed, "
+            f"'a' as definition_version from ({query})"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -47,6 +48,17 @@ def test_every_mart_is_described_and_every_query_is_about_a_mart() -> None:
     described = {str(mart["name"]) for mart in marts()}
     assert described == {path.stem for path in MARTS_DIR.glob("*.sql")}
     assert described == {path.name.split(".")[0] for path in QUERIES_DIR.glob("*.sql")}
+
+
+@pytest.mark.parametrize("mart", marts(), ids=lambda mart: str(mart["name"]))
+def test_every_mart_says_its_month_and_how_it_was_computed(mart: dict[str, Any]) -> None:
+    promised = {
+        column["name"]: column["data_type"]
+        for column in mart["columns"]
+        if {"type": "not_null"} in column.get("constraints", [])
+    }
+    common = {"snapshot_month": "date", "as_of_date": "date", "is_reconstructed": "boolean", "definition_version": "string"}
+    assert common.items() <= promised.items()
 
 
 @pytest.mark.parametrize("query", sorted(QUERIES_DIR.glob("*.sql")), ids=lambda query: query.stem)

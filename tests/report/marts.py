@@ -16,6 +16,8 @@ from orchestration.report.data import ACCOUNT_COLUMNS, AMOUNTS_12M, FUNNEL, ROLE
 from orchestration.settings import Settings, load_settings
 
 LAST = date(2026, 10, 1)
+# Months before it are reconstructed.
+SEEN_FROM = date(2026, 9, 1)
 FIELDS = (("last_name", 1, True), ("email", 2, True), ("gender", 3, False))
 CHANNELS = ("email", "sms", "any")
 BANDS = (("0-30", 1), ("31-365", 2), ("366+", 3))
@@ -23,7 +25,8 @@ BANDS = (("0-30", 1), ("31-365", 2), ("366+", 3))
 TABLES = {
     "status_monthly": "snapshot_month date, source varchar, status varchar, registered_within_12m boolean, is_active boolean, "
     "n_profiles bigint, n_new bigint, n_converted bigint, n_optin_any bigint",
-    "base_overview_monthly": "snapshot_month date, source varchar, n_profiles bigint, definition_version varchar",
+    "base_overview_monthly": "snapshot_month date, source varchar, n_profiles bigint, is_reconstructed boolean, "
+    "definition_version varchar",
     "recency_monthly": "snapshot_month date, source varchar, status varchar, registered_within_12m boolean, is_new boolean, "
     "recency_band varchar, recency_band_rank bigint, n_profiles bigint",
     "fill_rate_monthly": "snapshot_month date, source varchar, status varchar, registered_within_12m boolean, field varchar, "
@@ -88,7 +91,7 @@ def make(folder: Path, months: int = 3, sources: Sequence[str] = ("till", "web")
             con.execute("insert into ops.closed_months values (?, ?, '')", [month, datetime(2026, 11, 3, 3, 4)])
             for source_place, source in enumerate(sources):
                 _source(rows, place, month, source_place, source, closed)
-            rows["base_overview_monthly"].append((month, "all", 0, "v1"))
+            rows["base_overview_monthly"].append((month, "all", 0, month < SEEN_FROM, "v1"))
             if accounts:
                 rows["accounts_monthly"] += _accounts(month)
         if closed:
@@ -135,7 +138,7 @@ def _source(rows: dict[str, list[tuple[Any, ...]]], place: int, month: date, at:
         _flows(rows, place, month, at, source, s, status)
         rows["retention_monthly"].append((month, source, status, 12, 1, 2, 6, 20, 3))
         rows["retention_forecast_monthly"] += [(month, source, status, horizon, 12 + horizon, 11.5) for horizon in (1, 3, 12)]
-    rows["base_overview_monthly"].append((month, source, total, "v1"))
+    rows["base_overview_monthly"].append((month, source, total, month < SEEN_FROM, "v1"))
     rows["source_scorecard_monthly"].append(
         (month, source, total, 9, 2 * total, total, 3 * total, 20, 2 * total, 10, 4, 50, 5, 0.001, 0.0)
     )

@@ -102,7 +102,7 @@ def test_a_month_that_opens_with_another_level_is_refused(made: Made) -> None:
         _content(made)
 
 
-def test_months_from_before_the_first_load_are_reconstructed(made: Made) -> None:
+def test_reconstructed_months_are_those_that_the_marts_call_so(made: Made) -> None:
     assert [month["reconstructed"] for month in _content(made)["months"]] == [True, False, False]
 
 

@@ -8,6 +8,16 @@
     {{ return(var('history_loaded_until') or warehouse_fact('history_loaded_until') or '9000-01-01 00:00:00') }}
 {%- endmacro %}
 
+{#
+    When the base was first observed, by the first ingest: 'YYYY-MM-DD HH:MM:SS', UTC; outside a close, the var. To say that older
+    rows came on time, as the var does, does not make the fields of older months known.
+#}
+{% macro first_observation() -%}
+    {{ return(
+        (warehouse_fact('history_loaded_until') or var('history_loaded_until') or '9000-01-01 00:00:00') | string
+    ) }}
+{%- endmacro %}
+
 {% macro warehouse_fact(column) -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
         {%- set rows = run_query('select ' ~ column ~ ' from ' ~ source('ops', 'warehouse')) -%}

@@ -28,6 +28,7 @@ final as (
             case when {{ channel }}_is_opted_in then {{ channel }}_has_proof end as {{ channel }}_has_proof,
             coalesce({{ channel }}_is_opted_in and {{ channel }}_is_for_other, false) as {{ channel }}_consent_is_for_other,
         {% endfor -%}
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from months
     where is_in_base

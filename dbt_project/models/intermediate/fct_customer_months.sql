@@ -33,6 +33,7 @@ final as (
         created_date,
         first_order_date,
         last_activity_date,
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from months
     where is_in_base

@@ -204,6 +204,7 @@ final as (
                 {%- endfor %} as {{ dbt.type_bigint() }}
             ) as n_roles_{{ coverage }},
         {% endfor -%}
+        {{ is_reconstructed() }} as is_reconstructed,
         {{ definition_version(['contract_statuses_not_counted']) }} as definition_version
     from joined
 

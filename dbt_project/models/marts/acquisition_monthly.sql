@@ -120,6 +120,7 @@ final as (
         cast(coalesce(prospects.n_prospects_new, 0) as {{ dbt.type_bigint() }}) as n_prospects_new,
         cast(coalesce(prospects.n_prospects_cold, 0) as {{ dbt.type_bigint() }}) as n_prospects_cold,
         cast(coalesce(prospects.n_prospects_dormant, 0) as {{ dbt.type_bigint() }}) as n_prospects_dormant,
+        {{ is_reconstructed('acquisition.snapshot_month') }} as is_reconstructed,
         {{ definition_version(['prospect_ages']) }} as definition_version
     from acquisition
     left join prospects_with_total as prospects

@@ -125,6 +125,7 @@ final as (
                     then cast({{ sum_where(measure, 'comparable.is_in_12m') }} as {{ type_double() }}) / 12
             end as {{ measure }}_mean_12m,
         {% endfor -%}
+        {{ is_reconstructed('comparable.snapshot_month') }} as is_reconstructed,
         comparable.definition_version
     from comparable
     inner join with_total on comparable.past_month = with_total.snapshot_month

@@ -59,6 +59,7 @@ final as (
         cast(confidence as {{ type_double() }}) as confidence,
         n_profiles,
         suggested_action,
+        {{ is_reconstructed() }} as is_reconstructed,
         {{ definition_version(['challenges']) }} as definition_version
     from judged
     where confidence >= {{ settings.min_confidence }}

@@ -20,6 +20,7 @@ final as (
         count(*) as n_registered,
         count(case when status = 'customer' then 1 end) as n_customers,
         count(case when is_active then 1 end) as n_active,
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from customer_months
     group by snapshot_month, as_of_date, cohort_month, source, definition_version

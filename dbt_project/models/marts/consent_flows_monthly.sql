@@ -109,6 +109,7 @@ final as (
         cast(movement_rank as {{ dbt.type_bigint() }}) as movement_rank,
         cast(sign as {{ dbt.type_bigint() }}) as sign,
         cast(sum(n_profiles) as {{ dbt.type_bigint() }}) as n_profiles,
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from lines
     group by snapshot_month, as_of_date, source, channel, movement, movement_rank, sign, definition_version

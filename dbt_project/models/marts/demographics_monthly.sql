@@ -44,6 +44,7 @@ final as (
         cast(coalesce(sum(by_age.age_years * by_age.n_profiles), 0) as {{ dbt.type_bigint() }}) as sum_age_years,
         {{ sum_where('by_age.n_profiles', 'by_age.age_years is not null') }} as n_age_known,
         cast(sum(by_age.n_birth_date_implausible) as {{ dbt.type_bigint() }}) as n_birth_date_implausible,
+        {{ is_reconstructed('by_age.snapshot_month') }} as is_reconstructed,
         {{ definition_version(['age_bands']) }} as definition_version
     from by_age
     left join bands on by_age.age_years >= bands.lower_bound and by_age.age_years < bands.upper_bound

@@ -58,6 +58,7 @@ final as (
                 when {{ loop.index }} then counted.n_filled_{{ loop.index }}
             {% endfor -%}
         end as n_filled,
+        {{ is_reconstructed('counted.snapshot_month') }} as is_reconstructed,
         counted.definition_version
     from counted
     cross join fields

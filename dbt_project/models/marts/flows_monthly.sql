@@ -157,6 +157,7 @@ final as (
         cast(movements.movement_rank as {{ dbt.type_bigint() }}) as movement_rank,
         cast(movements.sign as {{ dbt.type_bigint() }}) as sign,
         cast(sum(lines.n_profiles) as {{ dbt.type_bigint() }}) as n_profiles,
+        {{ is_reconstructed('lines.snapshot_month') }} as is_reconstructed,
         lines.definition_version
     from lines
     inner join movements on lines.movement = movements.movement

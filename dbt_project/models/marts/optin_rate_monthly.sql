@@ -98,6 +98,7 @@ final as (
         {{ n_profiles_where("stage = 'other_coordinate'") }} as n_optin_other_coordinate,
         {{ n_profiles_where("stage = 'no_coordinate' and is_opted_in") }} as n_optin_no_coordinate,
         {{ n_profiles_where('is_opted_in and has_proof') }} as n_optin_with_proof,
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from by_channel
     group by snapshot_month, as_of_date, source, status, registered_within_12m, channel, definition_version

@@ -107,6 +107,7 @@ final as (
             cast(round(greatest(level{{ suffix }} - margin{{ suffix }}, 0), 6) as {{ type_double() }}) as low{{ suffix }},
             cast(round(level{{ suffix }} + margin{{ suffix }}, 6) as {{ type_double() }}) as high{{ suffix }},
         {% endfor -%}
+        {{ is_reconstructed() }} as is_reconstructed,
         {{ definition_version(['projection']) }} as definition_version
     from levels
 

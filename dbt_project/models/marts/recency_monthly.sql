@@ -43,6 +43,7 @@ final as (
         bands.recency_band,
         bands.recency_band_rank,
         cast(sum(days.n_profiles) as {{ dbt.type_bigint() }}) as n_profiles,
+        {{ is_reconstructed('days.snapshot_month') }} as is_reconstructed,
         days.definition_version
     from days
     inner join bands

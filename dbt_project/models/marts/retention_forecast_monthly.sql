@@ -123,6 +123,7 @@ final as (
         case
             when is_comparable then n_overdue + n_due * case when share_of_due > 1 then 1 else share_of_due end
         end as n_drained_expected,
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from shares
     where is_present = 1

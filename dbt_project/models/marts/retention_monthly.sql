@@ -35,6 +35,7 @@ final as (
                 as n_due_{{ months }}m,
         {% endfor -%}
         count(case when not is_in_base then 1 end) as n_deleted,
+        {{ is_reconstructed() }} as is_reconstructed,
         {{ definition_version(['retention_months']) }} as definition_version
     from placed
     group by snapshot_month, as_of_date, source, status

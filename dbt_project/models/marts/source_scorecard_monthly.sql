@@ -123,6 +123,7 @@ final as (
             ({{ share }}_w - {{ share }}_w_before) * (({{ r }} + {{ r_before }}) / 2 - {{ share }}_mean)
                 as {{ share }}_mix_effect,
         {% endfor -%}
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from compared
 

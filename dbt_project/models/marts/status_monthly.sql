@@ -19,6 +19,7 @@ final as (
         count(case when is_new then 1 end) as n_new,
         count(case when is_converted then 1 end) as n_converted,
         count(case when {{ is_opted_in_on_any() }} then 1 end) as n_optin_any,
+        {{ is_reconstructed() }} as is_reconstructed,
         definition_version
     from customer_months
     group by snapshot_month, as_of_date, source, status, registered_within_12m, is_active, definition_version
