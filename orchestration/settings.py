@@ -209,6 +209,7 @@ class Vars(_Strict):
     projection: Projection
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
+    min_cell: int = Field(ge=0)
     challenges: Challenges
     alerts: Alerts
     report_language: Literal["fr", "en"]

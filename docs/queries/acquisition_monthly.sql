@@ -5,7 +5,7 @@ select
     n_new_prev_year,
     n_new_last_12m,
     rank_in_last_12m,
-    round(seasonality_index, 2) as seasonality_index
+    round(cast(seasonality_index as decimal(18, 6)), 2) as seasonality_index
 from marts.acquisition_monthly
 where source = 'all'
 order by snapshot_month

@@ -3,8 +3,8 @@ select
     challenge_code,
     source,
     severity,
-    round(observed, 3) as observed,
-    round(baseline, 3) as baseline,
+    round(cast(observed as decimal(18, 6)), 3) as observed,
+    round(cast(baseline as decimal(18, 6)), 3) as baseline,
     n_evidence_months,
     n_profiles,
     suggested_action

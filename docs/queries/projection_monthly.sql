@@ -3,12 +3,12 @@ select
     projection.snapshot_month,
     projection.target_month,
     projection.scenario,
-    round(projection.level) as level,
-    round(projection.low) as low,
-    round(projection.high) as high,
-    round(projection.level - as_is.level) as more_than_as_is,
-    round(projection.level_active) as level_active,
-    round(projection.level_active - as_is.level_active) as more_active_than_as_is
+    round(cast(projection.level as decimal(18, 6)), 0) as level,
+    round(cast(projection.low as decimal(18, 6)), 0) as low,
+    round(cast(projection.high as decimal(18, 6)), 0) as high,
+    round(cast(projection.level - as_is.level as decimal(18, 6)), 0) as more_than_as_is,
+    round(cast(projection.level_active as decimal(18, 6)), 0) as level_active,
+    round(cast(projection.level_active - as_is.level_active as decimal(18, 6)), 0) as more_active_than_as_is
 from marts.projection_monthly as projection
 inner join marts.projection_monthly as as_is
     on

@@ -4,7 +4,7 @@ select
     sum(n_overdue) as n_overdue,
     sum(n_due) as n_due,
     sum(n_drained_at_most) as n_drained_at_most,
-    round(sum(n_drained_expected), 0) as n_drained_expected
+    round(cast(sum(n_drained_expected) as decimal(18, 6)), 0) as n_drained_expected
 from marts.retention_forecast_monthly
 where snapshot_month = (select max(snapshot_month) from marts.retention_forecast_monthly)
 group by horizon_months

@@ -14,18 +14,20 @@ from orchestration.publish import files, postgres
 from orchestration.publish.catalog import published_marts
 from orchestration.publish.embedded import embedded_server
 from orchestration.publish.extract import Extract, extract
+from orchestration.publish.small_cells import protect
 from orchestration.settings import Settings
 from orchestration.warehouse import Report
 
 
 def read_marts(settings: Settings) -> Extract:
-    """Read what the exposure lists from the warehouse.
+    """Read what the exposure lists from the warehouse, without the counts that are smaller than the var `min_cell`.
 
     Raises:
         PublishError: it cannot be published as it is.
         WarehouseError: the warehouse cannot be read.
     """
-    return extract(engine_of(settings), published_marts(ensure_manifest(settings)))
+    content = extract(engine_of(settings), published_marts(ensure_manifest(settings)))
+    return protect(content, settings.vars.min_cell, settings.vars)
 
 
 def publish_to_postgres(settings: Settings, now: datetime, report: Report) -> postgres.Publication:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -22,7 +25,7 @@ from orchestration.publish.embedded import embedded_server, reader_dsn
 from orchestration.publish.extract import Extract, Row
 from orchestration.publish.labels import label
 from orchestration.publish.postgres import Publication
-from orchestration.settings import load_settings
+from orchestration.settings import PROJECT_ROOT, load_settings
 
 OURS = ("BATHTUB_", "DAGSTER_", "DBT_")
 FIRST = date(2026, 1, 1)
@@ -163,3 +166,72 @@ def deployment(environment: Mapping[str, str], marts: tuple[Mart, ...]) -> Mappi
     """The variables of a deployment whose warehouse holds version 1 of the marts; at one place, so that dbt parses once."""
     write_warehouse(Path(environment["BATHTUB_WAREHOUSE"]), version_of(marts, 1))
     return environment
+
+
+def varied(marts: Sequence[Mart], months: int = 3, rows_a_month: int = 12) -> Extract:
+    """Return marts whose figures differ from row to row; sources, movements and the like are words that the queries know."""
+    chance, content = random.Random(7), version_of(marts, 1, months, rows_a_month)
+    words = {"source": ["all", "web", "till"], "status": ["customer", "prospect", "all"], "scope": ["base", "active"]}
+    words |= {"gender": ["F", "M", "X", "missing"], "channel": ["email", "any"], "scenario": ["as_is", "more_acquisition"]}
+    rows: dict[str, list[Row]] = {}
+    for mart in marts:
+        of_grain = {}
+        for i, row in enumerate(content.rows[mart.name]):
+            new = tuple(_varied(column, value, i, words, chance) for column, value in zip(mart.columns, row, strict=True))
+            of_grain[tuple(new[mart.position(name)] for name in mart.grain)] = new
+        rows[mart.name] = list(of_grain.values())
+    return replace(content, rows=rows)
+
+
+def _varied(column: Column, value: Any, i: int, words: Mapping[str, list[str]], chance: random.Random) -> Any:
+    if column.name in words:
+        return words[column.name][i % len(words[column.name])]
+    if column.data_type == "bigint":
+        return chance.randrange(1, 1000)
+    return chance.uniform(0.001, 1000) if column.data_type == "double" else value
+
+
+def command(deployment: Mapping[str, str], *args: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m orchestration …` in a deployment."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return subprocess.run(
+        [sys.executable, "-m", "orchestration", *args],
+        cwd=PROJECT_ROOT,
+        env={**inherited, **deployment, **more},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+MAKE_BASE = """
+import sys
+from datetime import date
+from pathlib import Path
+from orchestration.demo import generate
+generate(Path(sys.argv[1]), profiles=2_000, months=13, end=date(2024, 12, 1))
+"""
+
+
+@pytest.fixture(scope="session")
+def closed_base(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The variables of a deployment with a generated base, its thirteen months closed; not to be written to."""
+    folder = tmp_path_factory.mktemp("closed")
+    variables = {
+        "BATHTUB_WAREHOUSE": str(folder / "bathtub.duckdb"),
+        "BATHTUB_POSTGRES_DIR": str(folder / "postgres"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+        "BATHTUB_RAW_DIR": str(folder / "raw"),
+        "BATHTUB_PUBLISH_DIR": str(folder / "files"),
+        "BATHTUB_VARS": "{first_month: 2023-12}",
+    }
+    made = subprocess.run(
+        [sys.executable, "-c", MAKE_BASE, str(folder / "raw")], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    built = command(variables, "build", "--to", "2024-12")
+    assert built.returncode == 0, built.stdout + built.stderr
+    return variables
