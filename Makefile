@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query report serve report-library pictures mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query looker-url dbt-docs report serve report-library pictures mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -43,6 +43,9 @@ confirm-deletion: $(VENV)/.base ## Confirm that a mass deletion is real (CONFIRM
 
 publish: $(VENV)/.base ## Show the marts to BI tools: PostgreSQL (embedded unless BATHTUB_POSTGRES_DSN), files
 	@$(RUN) orchestration publish
+
+looker-url: $(VENV)/.base ## Print the address of a Looker Studio report on the marts in BigQuery (LOOKER_ARGS="--report-id …")
+	@$(RUN) orchestration looker-url $(LOOKER_ARGS)
 
 query: export QUERY = $(value SQL)
 query: $(VENV)/.base ## Ask the published marts as bi_reader (SQL="select * from marts.bi_refresh_status")

@@ -288,8 +288,8 @@ def challenges(month: date | None, language: str | None) -> None:
 
 @main.command()
 def publish() -> None:
-    """Show the marts of the dbt exposure to BI tools: in PostgreSQL, and as files where BATHTUB_PUBLISH_DIR says so."""
-    from orchestration.publish.run import publish_files, publish_to_postgres
+    """Show the marts of the dbt exposure to BI tools: in PostgreSQL, in BigQuery and as files where the settings say so."""
+    from orchestration.publish.run import publish_files, publish_to_bigquery, publish_to_postgres
 
     settings = load_settings()
     started = time.monotonic()
@@ -299,6 +299,9 @@ def publish() -> None:
     log.info("Published %s marts, %s rows, in %s.", published.n_marts, f"{published.n_rows:,}", took)
     log.info("PostgreSQL %s, schema marts, for bi_reader", where)
     warnings = published.warnings
+    if settings.bigquery_dataset:
+        copied = publish_to_bigquery(settings, datetime.now(UTC))
+        log.info("BigQuery   %s: %s marts, %s rows", settings.bigquery_dataset, copied.n_marts, f"{copied.n_rows:,}")
     if settings.publish_url:
         written = publish_files(settings, datetime.now(UTC))
         log.info("Files      %s: %s files, %.1f MB", written.place, written.n_files, written.n_bytes / 1e6)
@@ -306,6 +309,23 @@ def publish() -> None:
     for warning in warnings:
         log.warning("  Note: %s", warning)
     log.info('Ask        make query SQL="select * from marts.bi_refresh_status"')
+
+
+@main.command()
+@click.option("--report-id", default="", help="A report to copy, from its address; by default a new, empty one.")
+def looker_url(report_id: str) -> None:
+    """Print the address that opens a Looker Studio report with the marts in BigQuery already connected."""
+    from orchestration.dbt import ensure_manifest
+    from orchestration.publish.bigquery import linking_url
+    from orchestration.publish.catalog import published_marts
+
+    settings = load_settings()
+    if not settings.bigquery_dataset:
+        raise ConfigurationError(
+            "The address needs the dataset that the marts are published to; set BATHTUB_BIGQUERY_DATASET=project.dataset. "
+            "On PostgreSQL there is no such address: docs/bi/publishing.md says what to click."
+        )
+    click.echo(linking_url(settings.bigquery_dataset, published_marts(ensure_manifest(settings)), report_id))
 
 
 @main.command()

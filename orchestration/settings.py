@@ -301,6 +301,7 @@ class Settings:
     alert_data_docs: bool
     postgres_dsn: str = field(repr=False)
     postgres_dir: Path
+    bigquery_dataset: str
     publish_url: str = field(repr=False)
     raw_files: Mapping[str, str]
     overrides: Mapping[str, Any] = field(repr=False)
@@ -360,6 +361,13 @@ def _postgres_dsn(env: Mapping[str, str]) -> str:
             "postgresql://publisher@db.example.com/bi?sslmode=verify-full."
         ) from None
     return dsn
+
+
+def _bigquery_dataset(env: Mapping[str, str]) -> str:
+    name = env.get("BATHTUB_BIGQUERY_DATASET", "").strip()
+    if name and not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]\.\w{1,1024}", name, re.ASCII):
+        raise ConfigurationError(f"BATHTUB_BIGQUERY_DATASET = {name!r}; allowed: project.dataset, such as my-project.marts.")
+    return name
 
 
 def _nameserver(env: Mapping[str, str]) -> tuple[str, int] | None:
@@ -427,6 +435,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         alert_data_docs=_yes_or_no(env, "BATHTUB_ALERT_DATA_DOCS"),
         postgres_dsn=_postgres_dsn(env),
         postgres_dir=path("BATHTUB_POSTGRES_DIR", "data/postgres"),
+        bigquery_dataset=_bigquery_dataset(env),
         publish_url=_folder_url(env, path),
         raw_files={str(table): str(pattern) for table, pattern in raw_files.items()},
         overrides=_mapping(env, "BATHTUB_VARS", "{reporting_timezone: America/New_York}"),

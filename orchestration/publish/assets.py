@@ -52,9 +52,17 @@ def publish_assets(settings: Settings, manifest: Path, partitions: MonthlyPartit
             context.log.warning(warning)
         return MaterializeResult(metadata={"folder": written.place, "files": written.n_files, "bytes": written.n_bytes})
 
+    def to_bigquery(context: AssetExecutionContext) -> MaterializeResult[None]:
+        from orchestration.publish.run import publish_to_bigquery
+
+        published = publish_to_bigquery(settings, datetime.now(UTC))
+        return MaterializeResult(metadata={"marts": published.n_marts, "dagster/row_count": published.n_rows})
+
     wanted: list[tuple[str, str, Work]] = []
     if settings.postgres_dsn:
         wanted.append(("postgres", "The marts in PostgreSQL, all replaced in one transaction.", to_postgres))
+    if settings.bigquery_dataset:
+        wanted.append(("bigquery", "The marts in BigQuery, all replaced in one transaction.", to_bigquery))
     if settings.publish_url:
         wanted.append(("files", "The marts as Parquet and CSV, with a manifest of checksums.", to_files))
     if not wanted:
@@ -71,7 +79,7 @@ def _asset(
         deps=marts,
         description=description,
         group_name="publish",
-        kinds={"postgres"} if name == "postgres" else {"file"},
+        kinds={"file" if name == "files" else name},
     )
 
     @multi_asset(

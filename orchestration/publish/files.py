@@ -179,7 +179,7 @@ def _write(folder: _Folder, where: str, mart: Mart, rows: Sequence[Row]) -> dict
     keys = [mart.position(name) for name in mart.grain]
     ordered = sorted(rows, key=lambda row: tuple(row[i] for i in keys))
     files = []
-    for kind, content in (("csv", _as_csv(mart, ordered)), ("parquet", _as_parquet(mart, ordered))):
+    for kind, content in (("csv", _as_csv(mart, ordered)), ("parquet", as_parquet(mart, ordered))):
         folder.write(f"{where}/{kind}/{mart.name}.{kind}", content)
         path = f"{where.rpartition('/')[2]}/{kind}/{mart.name}.{kind}"
         files.append({"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
@@ -212,7 +212,7 @@ def _text(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _as_parquet(mart: Mart, rows: Sequence[Row]) -> bytes:
+def as_parquet(mart: Mart, rows: Sequence[Row]) -> bytes:
     """The types of the contract; times with their zone, UTC."""
     types = [{"timestamp": "timestamptz"}.get(column.data_type, column.data_type) for column in mart.columns]
     names = [f'"{column.name}"' for column in mart.columns]

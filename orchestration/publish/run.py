@@ -10,7 +10,7 @@ from orchestration.alerts.model import Severity
 from orchestration.alerts.store import count_open
 from orchestration.dbt import ensure_manifest
 from orchestration.engine import engine_of
-from orchestration.publish import files, postgres
+from orchestration.publish import bigquery, files, postgres
 from orchestration.publish.catalog import published_marts
 from orchestration.publish.embedded import embedded_server
 from orchestration.publish.extract import Extract, extract
@@ -51,6 +51,17 @@ def publish_files(settings: Settings, now: datetime) -> files.FilePublication:
         WarehouseError: the warehouse cannot be read.
     """
     return files.publish(settings.publish_url, read_marts(settings), now, _open_critical(settings))
+
+
+def publish_to_bigquery(settings: Settings, now: datetime) -> bigquery.BigQueryPublication:
+    """Publish to the dataset that BATHTUB_BIGQUERY_DATASET names.
+
+    Raises:
+        PublishError: nothing was published; readers see what they saw before.
+        WarehouseError: the warehouse cannot be read.
+    """
+    client = bigquery.connected(settings.bigquery_dataset)
+    return bigquery.publish(client, settings.bigquery_dataset, read_marts(settings), now, _open_critical(settings))
 
 
 def _open_critical(settings: Settings) -> int:

@@ -324,7 +324,7 @@ def test_the_jobs_their_schedules_and_sensors(definitions: Definitions) -> None:
     }
     steps = {job.name: [step.name for step in job.nodes_in_topological_order] for job in jobs}
     assert steps == {
-        "monthly_close": ["ingest", "close_months", "report__monthly_report"],
+        "monthly_close": ["ingest", "close_months", "monthly_report"],
         "nightly_checks": ["judge_last_night"],
     }
     schedules = [(s.name, s.job_name, s.cron_schedule, s.execution_timezone) for s in repository.schedule_defs]
