@@ -222,16 +222,18 @@ class System:
         """
         if shown := sorted({found for place in equations for found in self._shown(place)}):
             return {row for *_, row in shown[:at_once]}
+        rows: set[Unit] = set()
         seen, queue = set(equations), sorted(equations)
-        while queue:
+        while queue and len(rows) < at_once:
             terms = self.book.equations[queue.pop(0)].terms
             for unknown in sorted((u for u, _ in terms if self.book.values[u]), key=lambda u: (self.book.values[u], u)):
                 tellers = self._tellers(unknown) - seen
-                if rows := {min(shown)[-1] for place in tellers if (shown := self._shown(place))}:
-                    return rows
                 seen |= tellers
                 queue.extend(sorted(tellers))
-        return set()
+                rows |= {min(shown)[-1] for place in tellers if (shown := self._shown(place))}
+                if len(rows) >= at_once:
+                    break
+        return rows
 
     def _tellers(self, unknown: int) -> set[int]:
         """Return the equations by each of which an unknown is known."""
