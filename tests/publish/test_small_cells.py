@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from orchestration.engine import engine_of
 from orchestration.publish.catalog import Mart
 from orchestration.publish.extract import Extract, Row, extract
 from orchestration.publish.files import publish as publish_files
-from orchestration.publish.identities import Book, Cell
+from orchestration.publish.identities import Book, Cell, Equation
 from orchestration.publish.small_cells import IS_SUPPRESSED, System, blank, complete, determined, protect, small_cells, unit
 from orchestration.settings import ConfigurationError, load_settings
 from tests.publish.conftest import NOW, Server, varied
@@ -221,6 +221,15 @@ def test_two_hidden_counts_that_add_up_to_little_are_given_room(marts: tuple[Mar
 )
 def test_what_equations_determine_is_found(equations: Sequence[Mapping[int, int]], known: set[int]) -> None:
     assert set(determined(dict(enumerate(equations)))) == known
+
+
+def test_what_differs_by_one_unknown_is_found_although_nothing_else_is_known(marts: tuple[Mart, ...]) -> None:
+    book = Book(replace(marts_of(some_people(1), marts), marts=(), rows={}), VARS)
+    # a + b + c and b + c: none of b and c is known, a is.
+    book.unknowns = [Cell("a", i, "n") for i in range(3)]
+    book.values = [1.0, 20.0, 30.0]
+    book.equations = [Equation("three", ((0, 1), (1, 1), (2, 1))), Equation("two", ((1, 1), (2, 1)))]
+    assert System(book, {("a", i, "") for i in range(3)}).known_by == {0: {0, 1}}
 
 
 @pytest.mark.parametrize("value", [-1, "some"])
