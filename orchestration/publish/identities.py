@@ -100,7 +100,7 @@ ROLLUPS = (
     ({"status"}, "status"),
 )
 # Quantities of segments whose difference is a count as well: profiles = active + inactive.
-DIFFERENCES = (("profiles", "active", "inactive"),)
+DIFFERENCES = (("profiles", "active", "inactive"), ("new", "new_active", "new_inactive"))
 
 
 def _is(column: str, *values: object) -> Callable[[Record], bool]:
@@ -158,7 +158,11 @@ def _activity(active_within_days: int) -> Iterator[Sum]:
     yield Sum("new", "status_monthly", ("n_new",), SEGMENT)
     yield Sum("new", "recency_monthly", n_profiles, SEGMENT, _is("is_new", True))
     yield Sum("new", "flows_monthly", n_profiles, BY_STATUS, _of_scope("base", "new"))
-    yield Sum("new", "flows_monthly", n_profiles, BY_STATUS, _of_scope("active", "new"))
+    yield Sum("new_active", "flows_monthly", n_profiles, BY_STATUS, _of_scope("active", "new"))
+    yield Sum("new_active", "status_monthly", ("n_new",), SEGMENT, _is("is_active", True))
+    yield Sum("new_inactive", "status_monthly", ("n_new",), SEGMENT, _is("is_active", False))
+    yield Sum("new_active", "recency_monthly", n_profiles, SEGMENT, lambda row: row["is_new"] and is_active(row))
+    yield Sum("new_inactive", "recency_monthly", n_profiles, SEGMENT, lambda row: row["is_new"] and not is_active(row))
     yield Sum("new", "acquisition_monthly", ("n_new",), BY_SOURCE)
     yield Sum("new", "acquisition_monthly", ("n_new_prev_year",), BY_SOURCE, back=12)
     yield Sum("new", "source_scorecard_monthly", ("n_new",), BY_SOURCE)
@@ -291,8 +295,8 @@ class Book:
         records = {mart.name: [_record(mart, row) for row in content.rows[mart.name]] for mart in content.marts}
         for name, rows in records.items():
             self.of_all |= {(name, index) for index, row in enumerate(rows) if row.get("source") == ALL}
-        for entry in sums(settings):
-            self._add_sum(entry, records.get(entry.mart, []))
+        entries = sums(settings)
+        told = [self._add_sum(entry, records.get(entry.mart, [])) for entry in entries]
         self._add_rollups()
         self._add_differences()
         for window, more in windows():
@@ -300,6 +304,8 @@ class Book:
         for mart in content.marts:
             for balance in balances(mart):
                 self._add_balance(balance, records[mart.name])
+        for entry, keys in zip(entries, told, strict=True):
+            self._add_absences(entry, keys, {row[MONTH] for row in records.get(entry.mart, [])})
 
     def _place(self, unknown: Unknown, value: float) -> int:
         """Return where an unknown stands; one that is new has this value."""
@@ -322,18 +328,32 @@ class Book:
         else:
             self.equations.append(Equation(name, tuple(terms)))
 
-    def _add_sum(self, entry: Sum, records: list[dict[str, Any]]) -> None:
+    def _add_sum(self, entry: Sum, records: list[dict[str, Any]]) -> set[Quantity]:
+        """Add the equations of a sum, and return the quantities that the mart has rows of."""
+        told: set[Quantity] = set()
         parts: dict[tuple[Quantity, tuple[Any, ...]], list[tuple[int, int]]] = defaultdict(list)
         for index, row in enumerate(records):
-            if not entry.where(row) or any(row[measure] is None for measure in entry.measures):
+            if not entry.where(row):
                 continue
             key = _quantity(entry.quantity, add_months(row[MONTH], -entry.back), entry.by, row)
+            told.add(key)
+            if any(row[measure] is None for measure in entry.measures):
+                continue
             each = tuple(row[name] for name in entry.each)
             for measure in entry.measures:
                 parts[key, each].append((self._place(Cell(entry.mart, index, measure), row[measure]), 1))
         name = f"{entry.quantity} in {entry.mart} ({', '.join(entry.measures)}, {entry.back} back)"
         for (key, _), terms in parts.items():
             self._add(name, terms, key)
+        return told
+
+    def _add_absences(self, entry: Sum, told: set[Quantity], months: set[date]) -> None:
+        """Say that what a mart has no row of is nobody: readers see that there is none."""
+        fixed = {(dimension, column[1:]) for dimension, column in entry.by.items() if column.startswith("=")}
+        for key in self._parts[entry.quantity] - told:
+            alike = {dimension for dimension, _ in key.of} == set(entry.by) and fixed.issubset(key.of)
+            if alike and add_months(key.month, entry.back) in months:
+                self._add(f"no {entry.quantity} in {entry.mart} ({entry.back} back)", [(self.places[key], 1)])
 
     def _add_rollups(self) -> None:
         for names, over in ROLLUPS:
@@ -351,7 +371,9 @@ class Book:
 
     def _add_differences(self) -> None:
         for whole, *names in DIFFERENCES:
-            for key in self._parts[whole]:
+            # The month before the first is known by its closing levels alone.
+            months = set.intersection(*({key.month for key in self._parts[name]} for name in names))
+            for key in (key for key in self._parts[whole] if key.month in months):
                 parts = [key._replace(name=name) for name in names]
                 if terms := [(self.places[part], 1) for part in parts if part in self.places]:
                     self._add(f"{whole} = {' + '.join(names)}", terms, key)

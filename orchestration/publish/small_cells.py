@@ -160,32 +160,28 @@ class System:
 
     def _eliminated(self) -> dict[int, set[int]]:
         """Solve the equations that hold each other."""
-        found: dict[int, set[int]] = {}
-        for component in self._components():
-            found |= determined({place: self._left[place] for place in component})
-        return found
+        left = {place: terms for place, terms in enumerate(self._left) if len(terms) > 1}
+        aside = self._set_aside(left)
+        core = {place: terms for place, terms in left.items() if place not in aside}
+        return determined(core, [(place, left[place], aside[place]) for place in reversed(aside)])
 
-    def _components(self) -> Iterator[list[int]]:
-        """Yield groups of equations that share unknowns, without those that only say what an unknown of their own is."""
-        left = {place: set(terms) for place, terms in enumerate(self._left) if len(terms) > 1}
+    def _set_aside(self, left: Mapping[int, Mapping[int, int]]) -> dict[int, int]:
+        """Return equations that have an unknown which those left after them have not, in order, each with that unknown."""
         uses: dict[int, set[int]] = defaultdict(set)
         for place, terms in left.items():
             for unknown in terms:
                 uses[unknown].add(place)
+        aside: dict[int, int] = {}
         lone = [unknown for unknown, places in uses.items() if len(places) == 1]
         while lone:
-            for place in list(uses[lone.pop()]):
-                for other in left.pop(place):
+            unknown = lone.pop()
+            for place in list(uses[unknown]):
+                aside[place] = unknown
+                for other in left[place]:
                     uses[other].discard(place)
                     if len(uses[other]) == 1:
                         lone.append(other)
-        while left:
-            group, queue = [], [next(iter(left))]
-            while queue:
-                if (place := queue.pop()) in left:
-                    group.append(place)
-                    queue.extend(neighbour for unknown in left.pop(place) for neighbour in uses[unknown])
-            yield group
+        return aside
 
     def leaks(self, secret: set[int], min_cell: int, at_once: int = 1) -> list[set[Unit]]:
         """Return, for each way in which a secret follows from what is shown, rows whose hiding stops it or goes towards that.
@@ -222,16 +218,18 @@ class System:
         """
         if shown := sorted({found for place in equations for found in self._shown(place)}):
             return {row for *_, row in shown[:at_once]}
+        rows: set[Unit] = set()
         seen, queue = set(equations), sorted(equations)
-        while queue:
+        while queue and len(rows) < at_once:
             terms = self.book.equations[queue.pop(0)].terms
             for unknown in sorted((u for u, _ in terms if self.book.values[u]), key=lambda u: (self.book.values[u], u)):
                 tellers = self._tellers(unknown) - seen
-                if rows := {min(shown)[-1] for place in tellers if (shown := self._shown(place))}:
-                    return rows
                 seen |= tellers
                 queue.extend(sorted(tellers))
-        return set()
+                rows |= {min(shown)[-1] for place in tellers if (shown := self._shown(place))}
+                if len(rows) >= at_once:
+                    break
+        return rows
 
     def _tellers(self, unknown: int) -> set[int]:
         """Return the equations by each of which an unknown is known."""
@@ -252,11 +250,14 @@ class System:
         return 2 if cell[:2] in self.book.of_all else int(cell.mart in BY_FIGURE)
 
 
-def determined(equations: Mapping[int, Mapping[int, int]]) -> dict[int, set[int]]:
+def determined(
+    equations: Mapping[int, Mapping[int, int]], with_own: Sequence[tuple[int, Mapping[int, int], int]] = ()
+) -> dict[int, set[int]]:
     """Return the unknowns that linear equations determine, whatever their right sides, and from which equations each follows.
 
     Args:
         equations: by name, the factor of each unknown.
+        with_own: further ones, each with an unknown that none before it has: name, factors, that unknown.
     """
     solved: dict[int, dict[int, int]] = {}
     origins: dict[int, set[int]] = {}
@@ -278,6 +279,11 @@ def determined(equations: Mapping[int, Mapping[int, int]]) -> dict[int, set[int]
         for unknown in rest:
             users[unknown].add(pivot)
         solved[pivot], origins[pivot] = rest, origin
+    for name, equation, own in with_own:
+        origins[own] = {name}.union(*(origins[unknown] for unknown in equation if unknown in solved))
+        rest = _reduced(equation, solved)
+        inverse = pow(rest.pop(own), -1, PRIME)
+        solved[own] = {unknown: factor * inverse % PRIME for unknown, factor in rest.items()}
     return {pivot: origins[pivot] for pivot, rest in solved.items() if not rest}
 
 

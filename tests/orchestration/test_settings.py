@@ -142,6 +142,7 @@ WRONG_VARS = [
     ({"phone_regions": ["FR", "fr"]}, "phone_regions = ['FR', 'fr']", "ISO 3166-1 alpha-2 codes"),
     ({"phone_regions": ["FR", "UK"]}, "phone_regions = ['FR', 'UK']", "ISO 3166-1 alpha-2 codes"),
     ({"phone_regions": ["FR", "FR"]}, "phone_regions = ['FR', 'FR']", "each once"),
+    ({"min_cell": -1}, "min_cell = -1", "greater than or equal to 0"),
     ({"report_language": "de"}, "report_language = 'de'", "'fr' or 'en'"),
     ({"challenges": {**CHALLENGES, "min_confidence": 1}}, "challenges.min_confidence = 1", "less than 1"),
     ({"challenges": {**CHALLENGES, "months_running": 0}}, "challenges.months_running = 0", "greater than or equal to 1"),

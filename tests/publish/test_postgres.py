@@ -201,7 +201,7 @@ def test_during_fifty_publications_killed_at_random_every_read_is_one_whole_vers
             first = server.read("select substr(definition_version, 2)::bigint from marts.bi_refresh_status")[0][0] + 1
             process = FORK.Process(target=_publish_for_ever, args=(server, marts, first))
             process.start()
-            time.sleep(chance.uniform(0.05, 3))
+            time.sleep(chance.uniform(0.05, 1.8))
             process.kill()
             process.join()
             n_killed += 1
