@@ -16,7 +16,7 @@ READY = "#page[data-ready=yes]"
 
 
 def measure(page: Path, program: str) -> list[float]:
-    """Return the seconds from opening the page to the last chart, each run in a context of its own; the first is not counted."""
+    """Return the seconds from opening the page to the last chart, each run in a context of its own; the first counts not."""
     from playwright.sync_api import sync_playwright
 
     taken = []
@@ -40,9 +40,8 @@ def main() -> int:
         print("The figures need a report (make report) and an installed Chromium (apt-get install chromium).", file=sys.stderr)
         return 1
     taken = measure(page, program)
-    say(
-        f"{page.stat().st_size / 1e6:.2f} MB; drawn in {median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f}, {RUNS} runs)"
-    )
+    spread = f"{min(taken):.2f} to {max(taken):.2f}, {RUNS} runs"
+    say(f"{page.stat().st_size / 1e6:.2f} MB; drawn in {median(taken):.2f} s ({spread})")
     return 0
 
 
