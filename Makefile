@@ -52,8 +52,8 @@ query: $(VENV)/.base ## Ask the published marts as bi_reader (SQL="select * from
 	@if [ -z "$$QUERY" ]; then echo 'Say what to ask: make query SQL="select * from marts.bi_refresh_status"' >&2; exit 2; fi
 	@$(RUN) orchestration query -- "$$QUERY"
 
-report: $(VENV)/.base ## Write the report of the latest closed month (MONTH=2026-10; PDF=1 prints it, OPEN=1 opens it)
-	@$(RUN) orchestration report $(if $(MONTH),--month '$(MONTH)') $(if $(PDF),--pdf) $(if $(OPEN),--open)
+report: $(VENV)/.base ## Write the report of the latest closed month (MONTH=2026-10; PDF=1 prints, MAIL=1 mails, OPEN=1 opens it)
+	@$(RUN) orchestration report $(if $(MONTH),--month '$(MONTH)') $(if $(PDF),--pdf) $(if $(MAIL),--mail) $(if $(OPEN),--open)
 
 serve: $(VENV)/.base ## Serve the folder of the reports to this machine alone (PORT=8110)
 	@$(RUN) orchestration serve $(if $(PORT),--port '$(PORT)')

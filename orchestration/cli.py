@@ -30,7 +30,7 @@ from orchestration.params import Month
 from orchestration.publish import PublishError
 from orchestration.report.data import ReportError
 from orchestration.report.serve import ADDRESS, PORT, server
-from orchestration.report.write import LATEST, print_pdf, write_report
+from orchestration.report.write import LATEST, Written, print_pdf, write_report
 from orchestration.retention import RetentionError, Selection, export_overdue
 from orchestration.settings import LANGUAGES, MARTS, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
@@ -341,16 +341,28 @@ def query(sql: str) -> None:
 @main.command()
 @click.option("--month", type=Month(), help="A closed month; by default the latest.")
 @click.option("--pdf", is_flag=True, help="Print it to a PDF too, with an installed Chromium.")
+@click.option("--mail", "mailed", is_flag=True, help="Mail it now to the destinations of BATHTUB_ALERT_URLS tagged report.")
 @click.option("--open", "shown", is_flag=True, help="Open it in the browser.")
-def report(month: date | None, pdf: bool, shown: bool) -> None:
+def report(month: date | None, pdf: bool, mailed: bool, shown: bool) -> None:
     """Write the report of a closed month: one page that opens from disk, without a network."""
     settings = load_settings()
     written = write_report(settings, month, lambda: count_open(settings.alerts_dir))
     log.info("Report     %s", written.page)
     if pdf:
         log.info("PDF        %s", print_pdf(written.page))
+    if mailed:
+        _mail(settings, written)
     if shown:
         click.launch(str(written.page))
+
+
+def _mail(settings: Settings, written: Written) -> None:
+    from orchestration.report.mail import mail_now
+
+    done = mail_now(settings, written, datetime.now(UTC))
+    if done.failed:
+        raise click.ClickException(f"The report was not taken by {', '.join(done.failed)}; it waits for the next try.")
+    log.info("Mailed     %s", f"{done.messages} messages left, {done.waiting} wait")
 
 
 @main.command()

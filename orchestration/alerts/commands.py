@@ -77,9 +77,9 @@ def list_open(language: str | None = None) -> None:
         found = store.open_incidents()
         for incident in found:
             log.info("%s", line(incident, language, _today(settings)))
-        log.info("%s", f"{len(found)} open; what to do about each: docs/runbook.md" if found else "Nothing is open.")
-        if waiting := store.waiting():
-            log.info("%s alerts wait for a destination; send them now with: make alerts ALERT_ARGS=deliver", len(waiting))
+        log.info("%s", messages.listed("n_open", language, len(found)) if found else messages.listed("none", language))
+        if waiting := [*store.waiting(), *store.waiting_reports()]:
+            log.info("%s", messages.listed("waiting", language, len(waiting)))
         page = settings.alerts_dir / "alerts.html"
         if page.exists():
             log.info("Page  %s", page)
@@ -88,18 +88,18 @@ def list_open(language: str | None = None) -> None:
 def line(incident: Incident, language: str, today: date | None = None) -> str:
     """Return an incident in two lines; a day before `today` up to which it was muted is left out."""
     finding = incident.finding
-    marks = [messages.severity_word(incident.severity, language), str(incident.state)]
+    marks = [messages.severity_word(incident.severity, language), messages.state_word(incident.state, language)]
     if incident.acknowledged_by:
-        marks.append(f"acknowledged by {incident.acknowledged_by}")
+        marks.append(messages.listed("acknowledged", language, by=incident.acknowledged_by))
     if incident.muted_until and (today is None or incident.is_muted(today)):
-        marks.append(f"muted until {incident.muted_until}")
+        marks.append(messages.listed("muted", language, day=incident.muted_until))
     if incident.muted_by:
-        marks.append(f"part of {incident.muted_by.split('/')[0]}")
+        marks.append(messages.listed("part_of", language, check=incident.muted_by.split("/")[0]))
     if incident.clean_runs:
-        marks.append(f"{incident.clean_runs} clean")
+        marks.append(messages.listed("clean", language, incident.clean_runs))
     heading = f"#{incident.number:<4} {', '.join(marks)} · {messages.title_and_place(finding, language)}"
     told = messages.observed_against(finding, language)
-    since = f"since {finding.since or incident.opened_on}"
+    since = str(messages.words(language)["since"]).format(day=finding.since or incident.opened_on)
     facts = [told, messages.chart(finding.history), since, finding.check.owner]
     return f"{heading}\n      {' · '.join(fact for fact in facts if fact)}"
 
@@ -113,12 +113,15 @@ def show(language: str | None, number: int) -> None:
         incident = store.incident(number)
         language = language or settings.vars.report_language
         log.info("%s", line(incident, language, _today(settings)))
-        log.info("      opened %s; last judged for %s", f"{incident.opened_at:%Y-%m-%d %H:%M} UTC", incident.judged_on)
+        opened = f"{incident.opened_at:%Y-%m-%d %H:%M} UTC"
+        log.info("      %s", messages.listed("opened", language, at=opened, day=incident.judged_on))
         if incident.finding.check.marts:
-            log.info("      touches %s", ", ".join(incident.finding.check.marts))
-        log.info("      what to do: %s", messages.runbook(incident.finding))
+            touched = ", ".join(incident.finding.check.marts)
+            log.info("      %s", str(messages.words(language)["marts"]).format(marts=touched))
+        log.info("      %s", str(messages.words(language)["runbook"]).format(page=messages.runbook(incident.finding)))
         if incident.resolved_at:
-            log.info("      ended %s: %s", f"{incident.resolved_at:%Y-%m-%d %H:%M} UTC", incident.resolution)
+            ended = f"{incident.resolved_at:%Y-%m-%d %H:%M} UTC"
+            log.info("      %s", messages.listed("ended", language, at=ended, why=incident.resolution))
         for action in store.actions(number):
             log.info("      %s  %s by %s %s", f"{action.at:%Y-%m-%d %H:%M}", action.action, action.by, action.detail)
 
@@ -173,7 +176,11 @@ def history(language: str | None, most: int) -> None:
         for incident in store.incidents(most):
             log.info("%s", line(incident, language or settings.vars.report_language, _today(settings)))
             if incident.resolved_at:
-                log.info("      ended %s: %s", f"{incident.resolved_at:%Y-%m-%d}", incident.resolution)
+                ended = f"{incident.resolved_at:%Y-%m-%d}"
+                log.info(
+                    "      %s",
+                    messages.listed("ended", language or settings.vars.report_language, at=ended, why=incident.resolution),
+                )
 
 
 @alerts.command()
@@ -181,7 +188,7 @@ def deliver() -> None:
     """Send what waits for a destination now, without waiting for the next try."""
     with _opened() as (settings, store):
         done = deliver_waiting(settings, store, _now(), is_forced=True)
-        log.info("%s messages left, %s alerts wait.", done.messages, done.waiting)
+        log.info("%s messages left, %s wait.", done.messages, done.waiting)
         if done.failed:
             raise click.ClickException(f"A message was not taken by {', '.join(done.failed)}.")
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from apprise import Apprise, AppriseResult
 
 OWNERS = ("data", "crm", "dpo")
-TAGS = (*OWNERS, *Severity)
+# Asks for the monthly report; an entry with this tag alone gets no alert.
+REPORT = "report"
+TAGS = (*OWNERS, *Severity, REPORT)
 ENTRY = re.compile(r"(?:(?P<tags>[a-z]+(?:,[a-z]+)*)=)?(?P<url>[a-z][a-z0-9+.-]*://\S+)", re.IGNORECASE)
 # The longest that one service may keep the others waiting.
 SECONDS = 60
@@ -55,10 +58,24 @@ class Destination:
 
     def wants(self, owner: str, severity: Severity) -> bool:
         """Whether it asks for messages of an owner and a severity."""
-        return any(_meets(tags, OWNERS, owner) and _meets(tags, tuple(Severity), severity) for tags in self.asks)
+        return any(_meets(tags, OWNERS, owner) and _meets(tags, tuple(Severity), severity) for tags in self._alert_asks)
 
-    def send(self, subject: str, body: str) -> None:
-        """Send a message now.
+    @property
+    def _alert_asks(self) -> list[frozenset[str]]:
+        return [tags for tags in self.asks if tags != {REPORT}]
+
+    @property
+    def takes_alerts(self) -> bool:
+        """Whether it asks for any alert."""
+        return bool(self._alert_asks)
+
+    @property
+    def takes_report(self) -> bool:
+        """Whether it asks for the monthly report."""
+        return any(REPORT in tags for tags in self.asks)
+
+    def send(self, subject: str, body: str, attached: Path | None = None) -> None:
+        """Send a message now, with a file where one is attached.
 
         Raises:
             DeliveryError: the service did not take it.
@@ -66,7 +83,11 @@ class Destination:
         from apprise import NotifyFormat, NotifyType
 
         result = _apprise_of(self.url).notify(
-            body=body, title=subject, notify_type=NotifyType.WARNING, body_format=NotifyFormat.TEXT
+            body=body,
+            title=subject,
+            notify_type=NotifyType.INFO if attached else NotifyType.WARNING,
+            body_format=NotifyFormat.TEXT,
+            attach=str(attached) if attached else None,
         )
         if not result:
             raise DeliveryError(f"{self.label} did not take the message ({_reason(result)}).")
@@ -106,7 +127,12 @@ def read_destinations(text: str) -> list[Destination]:
                 f"BATHTUB_ALERT_URLS, entry {place}: allowed are Apprise URLs separated by blanks, such as mailtos://… or "
                 f"critical,data=slack://…; the tags are {', '.join(TAGS)}."
             )
-        _apprise_of(written["url"], place)
+        services = _apprise_of(written["url"], place)
+        if REPORT in tags and not all(service.attachment_support for service in services):
+            raise ConfigurationError(
+                f"BATHTUB_ALERT_URLS, entry {place}: this service takes no files, so it cannot get the report; leave out the "
+                f"tag {REPORT}, or send it by mail (mailtos://…)."
+            )
         url = written["url"]
         known = found.get(url)
         found[url] = replace(known, asks=(*known.asks, tags)) if known else Destination(url, (tags,))

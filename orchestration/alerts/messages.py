@@ -100,8 +100,14 @@ def mute_command(number: int, finding: Finding) -> str:
     return f'make alerts ALERT_ARGS="mute {number} --until {finding.judged_on + timedelta(days=MUTED_DAYS + 1)}"'
 
 
+def day_text(day: date, language: str, form: str = "long") -> str:
+    """Return a day in words, `long` or `medium`; the first of a month is 1er in French."""
+    text = str(format_date(day, form, locale=language))
+    return text.replace("1 ", "1er ", 1) if language == "fr" and day.day == 1 else text
+
+
 def _day(word: str, day: date, language: str) -> str:
-    return str(words(language)[word]).format(day=format_date(day, "long", locale=language))
+    return str(words(language)[word]).format(day=day_text(day, language))
 
 
 def title(finding: Finding, language: str) -> str:
@@ -148,7 +154,7 @@ def expected(finding: Finding, language: str) -> str:
         return str(texts["at_most"].format(high=amount(high or 0, finding, language)))
     if high is None:
         return str(texts["at_least"].format(low=amount(low, finding, language)))
-    lowest = format_percent(low, "0.0 %", locale=language) if is_share else format_decimal(low, locale=language)
+    lowest = amount(low, finding, language) if is_share else format_decimal(low, locale=language)
     return str(texts["between"].format(low=lowest, high=amount(high, finding, language)))
 
 
@@ -157,6 +163,17 @@ def amount(value: float, finding: Finding, language: str) -> str:
     if finding.check.unit == "share":
         return format_percent(value, "0.0 %" if language == "fr" else "0.0%", locale=language)
     return _counted(words(language)["units"][finding.check.unit], round(value), language)
+
+
+def listed(word: str, language: str, n: int | None = None, **more: object) -> str:
+    """Return a label of the list of `make alerts`, in the form that goes with `n` where it counts."""
+    told = words(language)["open_list"][word]
+    return typeset(_counted(told, n, language) if n is not None else str(told).format(**more), language)
+
+
+def state_word(state: str, language: str) -> str:
+    """Return the name of an incident's state."""
+    return str(words(language)["open_list"]["state"][state])
 
 
 def _counted(forms: Mapping[str, str], n: int, language: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from filelock import FileLock, Timeout
@@ -14,7 +14,7 @@ from orchestration.alerts.destinations import DeliveryError, Destination, read_d
 from orchestration.alerts.incidents import RECOVERED
 from orchestration.alerts.messages import digest
 from orchestration.alerts.model import Severity
-from orchestration.alerts.store import Delivery, Event, Kind, Store
+from orchestration.alerts.store import Delivery, Event, Kind, ReportMail, Store
 from orchestration.settings import Settings
 
 LOCK = "delivery.lock"
@@ -57,12 +57,21 @@ class _Outcome:
 
 
 def recipients(settings: Settings) -> Sequence[Destination | Log]:
-    """Return the configured destinations, or the log.
+    """Return the configured destinations of alerts, or the log.
 
     Raises:
         ConfigurationError: BATHTUB_ALERT_URLS cannot be used.
     """
-    return read_destinations(settings.alert_urls) or [Log()]
+    return [d for d in read_destinations(settings.alert_urls) if d.takes_alerts] or [Log()]
+
+
+def readers(settings: Settings) -> list[Destination]:
+    """Return the destinations of the monthly report.
+
+    Raises:
+        ConfigurationError: BATHTUB_ALERT_URLS cannot be used.
+    """
+    return [d for d in read_destinations(settings.alert_urls) if d.takes_report]
 
 
 def deliver(settings: Settings, store: Store, now: datetime, is_forced: bool = False) -> Delivered:
@@ -72,12 +81,19 @@ def deliver(settings: Settings, store: Store, now: datetime, is_forced: bool = F
     """
     with _alone(settings) as is_alone:
         if not is_alone:
-            return Delivered(waiting=len(store.waiting()))
+            return Delivered(waiting=_n_waiting(store))
         destinations = recipients(settings)
         _redirect_others(store, destinations, now)
-        outcomes = [_deliver_to(destination, store, settings, now, is_forced) for destination in destinations]
-    failed = tuple(d.label for d, outcome in zip(destinations, outcomes, strict=True) if outcome.is_failure)
-    return Delivered(sum(outcome.n_sent for outcome in outcomes), len(store.waiting()), failed)
+        outcomes = [(d, _deliver_to(d, store, settings, now, is_forced)) for d in destinations]
+        by_mail = readers(settings)
+        _redirect_reports(store, by_mail, now)
+        outcomes += [(d, _send_reports_to(d, store, now, is_forced)) for d in by_mail]
+    failed = dict.fromkeys(destination.label for destination, outcome in outcomes if outcome.is_failure)
+    return Delivered(sum(outcome.n_sent for _, outcome in outcomes), _n_waiting(store), tuple(failed))
+
+
+def _n_waiting(store: Store) -> int:
+    return len(store.waiting()) + len(store.waiting_reports())
 
 
 @contextmanager
@@ -133,6 +149,40 @@ def _deliver_to(destination: Destination | Log, store: Store, settings: Settings
             _mark_sent(destination, store, batch, now)
         n_sent += 1
     return _Outcome(n_sent)
+
+
+def _redirect_reports(store: Store, destinations: Sequence[Destination], now: datetime) -> None:
+    """What waits for a URL that is configured no more goes to those that are and do not have it."""
+    known = {destination.id for destination in destinations}
+    for mail in [mail for mail in store.waiting_reports() if mail.destination not in known]:
+        with store.writing():
+            for destination in known - store.mailed(mail.month):
+                store.post(replace(mail, destination=destination))
+            store.mark_report(mail, Delivery.CANCELLED, now)
+
+
+def _send_reports_to(destination: Destination, store: Store, now: datetime, is_forced: bool) -> _Outcome:
+    attempts, next_try_at = store.attempts(destination.id)
+    if next_try_at is not None and now < next_try_at and not is_forced:
+        return _Outcome(0)
+    n_sent = 0
+    for mail in store.waiting_reports(destination.id):
+        try:
+            _send_report(destination, store, mail, now)
+        except DeliveryError as error:
+            _put_off(destination, store, now, attempts, str(error))
+            return _Outcome(n_sent, is_failure=True)
+        n_sent += 1
+    return _Outcome(n_sent)
+
+
+def _send_report(destination: Destination, store: Store, mail: ReportMail, now: datetime) -> None:
+    if not mail.file.exists():
+        raise DeliveryError(f"The report {mail.file} is gone; make it with: make report MONTH={mail.month:%Y-%m} MAIL=1.")
+    destination.send(mail.subject, mail.body, mail.file)
+    with store.writing():
+        store.mark_report(mail, Delivery.SENT, now)
+        store.reached(destination.id, destination.label)
 
 
 def _worst(batch: Sequence[Event]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from babel import Locale
-from babel.dates import format_date, format_time
+from babel.dates import format_time
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -58,14 +58,16 @@ def page(
     """Return the page as text; `earlier` are the findings of runs before, the newest first."""
     texts = _texts(language)
     judged = latest_by_check(findings, earlier)
-    every = [finding for judgement in judged.values() for finding in judgement.findings]
-    day = partial(format_date, format="long", locale=language)
+    # Sensors find things on days that no night judged.
+    nights = [f.judged_on for judgement in judged.values() for f in judgement.findings if f.check.subject != "runs"]
+    judged_on = max(nights, default=None)
+    day = partial(messages.day_text, language=language)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["typeset"] = partial(_typeset, language=language)
     by_subject = [
-        (texts["subject"][subject], [_line(c, judged.get(c.code, Judgement()), incidents, language) for c in checks])
+        (texts["subject"][subject], [_line(c, judged.get(c.code, Judgement()), incidents, judged_on, language) for c in checks])
         for subject in SUBJECTS
         if (checks := [check for check in catalogue().values() if check.subject == subject])
     ]
@@ -73,8 +75,8 @@ def page(
         language=language,
         words=texts,
         day=day,
-        judged_on=max((finding.judged_on for finding in every), default=None),
-        ran_at=f"{day(at)}, {format_time(at, 'HH:mm', locale=language)} {at.tzname()}",
+        judged_on=judged_on,
+        ran_at=f"{day(at.date())}, {format_time(at, 'HH:mm', locale=language)} {at.tzname()}",
         summary=_summary(incidents, language),
         incidents=[_incident(incident, at.date(), language) for incident in incidents],
         subjects=by_subject,
@@ -177,13 +179,16 @@ class _Line:
     judged: str
 
 
-def _line(check: Check, judgement: Judgement, incidents: Sequence[Incident], language: str) -> _Line:
+def _line(check: Check, judgement: Judgement, incidents: Sequence[Incident], night: date | None, language: str) -> _Line:
     texts, found = _texts(language), judgement.findings
     if check.subject == "runs":
         # Sensors raise them: what is open says how they stand.
         found = [incident.finding for incident in incidents if incident.finding.check.code == check.code]
     bad = sorted((f for f in found if not f.is_good), key=lambda f: -f.severity.rank)
     state = _state(check, found, bad, judgement.parents)
+    judged_on = max((f.judged_on for f in found), default=None)
+    # What an earlier night found good says nothing of this one.
+    is_old = state == "passed" and judged_on is not None and night is not None and judged_on < night
     # A finding without a place says that the check ran at all.
     n_places = sum(1 for f in found if f.scope)
     counted = _counted(texts["places"], n_places, language) if n_places and not bad else ""
@@ -198,11 +203,11 @@ def _line(check: Check, judgement: Judgement, incidents: Sequence[Incident], lan
     return _Line(
         title=check.titles[language],
         about=", ".join(about),
-        state=texts["states"][state],
-        tone=_tone(state, bad),
+        state=texts["states"]["earlier" if is_old else state],
+        tone="unjudged" if is_old else _tone(state, bad),
         counted=counted,
         places=_places(bad, language),
-        judged=format_date(max(f.judged_on for f in found), "medium", locale=language) if found else "",
+        judged=messages.day_text(judged_on, language, "medium") if judged_on else "",
     )
 
 
@@ -261,7 +266,7 @@ def _incident(incident: Incident, today: date, language: str) -> _Shown:
         (texts["runbook"], messages.runbook(finding), True),
         (texts["mute"], messages.mute_command(incident.number, finding), True),
     ]
-    since = format_date(finding.since or incident.opened_on, "long", locale=language)
+    since = messages.day_text(finding.since or incident.opened_on, language)
     return _Shown(
         number=incident.number,
         severity=incident.severity.value,
@@ -283,7 +288,7 @@ def _marks(incident: Incident, today: date, language: str) -> list[str]:
     if incident.acknowledged_by:
         marks.append(texts["acknowledged"])
     if incident.muted_until is not None and incident.is_muted(today):
-        marks.append(texts["muted"].format(day=format_date(incident.muted_until, "long", locale=language)))
+        marks.append(texts["muted"].format(day=messages.day_text(incident.muted_until, language)))
     if incident.muted_by:
         code = incident.muted_by.split("/")[0]
         speaker = catalogue().get(code)

@@ -227,7 +227,7 @@ def _send_what_waits(settings: Settings, now: datetime) -> None:
     from orchestration.alerts.outbox import deliver
 
     with Store.open(settings.alerts_dir) as store:
-        if store.waiting():
+        if store.waiting() or store.waiting_reports():
             deliver(settings, store, now)
 
 

@@ -74,6 +74,20 @@ create table actions (
 );
 """
 
+# Came later than the rest, and older stores do without it until they are opened.
+REPORTS = """
+create table if not exists reports (
+    month text not null,
+    destination text not null,
+    subject text not null,
+    body text not null,
+    file text not null,
+    state text not null,
+    sent_at text,
+    primary key (month, destination)
+)
+"""
+
 
 class AlertsError(Exception):
     """An incident, a destination or the store cannot be used; the message says which, and what to do."""
@@ -165,6 +179,17 @@ class Action:
     detail: str
 
 
+@dataclass(frozen=True)
+class ReportMail:
+    """The report of a month on its way to a destination."""
+
+    month: date
+    destination: str
+    subject: str
+    body: str
+    file: Path
+
+
 class Store:
     """The store of one folder; changes are made inside `writing`."""
 
@@ -205,6 +230,7 @@ class Store:
                 self._connection.execute(f"pragma user_version = {VERSION}")
             elif version != VERSION:
                 raise AlertsError(f"{file} was written by another version of Bathtub ({version}, this one knows {VERSION}).")
+            self._connection.execute(REPORTS)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -349,6 +375,38 @@ class Store:
             "on conflict (id) do update set attempts = attempts + 1, next_try_at = :next, "
             "failing_since = coalesce(failing_since, :at)",
             {"id": destination, "label": label, "at": at.isoformat(), "next": next_try_at.isoformat()},
+        )
+
+    # ---- reports ------------------------------------------------------------------------------------------------------
+
+    def mailed(self, month: date) -> set[str]:
+        """Return the destinations that the report of a month was made out to, sent or waiting."""
+        rows = self._connection.execute("select destination from reports where month = ?", (month.isoformat(),))
+        return {row["destination"] for row in rows}
+
+    def post(self, mail: ReportMail) -> None:
+        """Let a report wait for its destination, again where it went there before."""
+        self._connection.execute(
+            "insert or replace into reports (month, destination, subject, body, file, state) values (?, ?, ?, ?, ?, ?)",
+            (mail.month.isoformat(), mail.destination, mail.subject, mail.body, str(mail.file), Delivery.WAITING),
+        )
+
+    def waiting_reports(self, destination: str | None = None) -> list[ReportMail]:
+        """Return the reports that wait, the oldest month first."""
+        rows = self._connection.execute(
+            "select * from reports where state = ? and (? is null or destination = ?) order by month",
+            (Delivery.WAITING, destination, destination),
+        )
+        return [
+            ReportMail(date.fromisoformat(row["month"]), row["destination"], row["subject"], row["body"], Path(row["file"]))
+            for row in rows
+        ]
+
+    def mark_report(self, mail: ReportMail, state: Delivery, at: datetime) -> None:
+        """Say what became of a report at its destination."""
+        self._connection.execute(
+            "update reports set state = ?, sent_at = ? where month = ? and destination = ?",
+            (state, at.isoformat(), mail.month.isoformat(), mail.destination),
         )
 
     # ---- what people do -----------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 # Dagster reads the annotations of an asset's function when it is made: they are no strings here.
 
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
 from typing import Any
 
 from dagster import (
@@ -18,11 +18,13 @@ from dagster import (
     multi_asset,
 )
 
+from orchestration.alerts.outbox import Delivered
+from orchestration.alerts.store import AlertsError
 from orchestration.challenges.findings import SEVERITIES
 from orchestration.months import month_text
 from orchestration.report.data import ReportError
 from orchestration.report.write import Incidents, Written, nobody_follows, write_report
-from orchestration.settings import Settings, parse_month
+from orchestration.settings import ConfigurationError, Settings, parse_month
 from orchestration.warehouse import WarehouseError
 
 
@@ -60,16 +62,32 @@ def report_asset(
                 f"make report MONTH={month_text(month)}",
                 allow_retries=False,
             ) from error
+        mailed = _mailed(settings, written, context.log.warning)
         return MaterializeResult(
             metadata={
                 "preview": MetadataValue.md(preview(written)),
                 "path": MetadataValue.path(written.page),
                 "month": month_text(written.month) if written.month else "none",
                 "bytes": written.page.stat().st_size,
+                "mailed": mailed.messages,
             }
         )
 
     return monthly_report
+
+
+def _mailed(settings: Settings, written: Written, warn: Callable[[str], None]) -> Delivered:
+    """The report is there: mail that cannot leave is no failure of it, and waits."""
+    from orchestration.report.mail import mail_of_close
+
+    try:
+        mailed = mail_of_close(settings, written, datetime.now(UTC))
+    except (AlertsError, ConfigurationError) as error:
+        warn(f"The report was not mailed. {error}")
+        return Delivered()
+    if mailed.failed:
+        warn(f"The report was not taken by {', '.join(mailed.failed)}; it waits for the next try.")
+    return mailed
 
 
 def _told(settings: Settings, month: date) -> date | None:

@@ -38,6 +38,7 @@ class Written:
     month: date | None
     page: Path
     content: dict[str, Any]
+    is_latest: bool = True
 
 
 def write_report(
@@ -58,9 +59,10 @@ def write_report(
     latest = settings.report_dir / LATEST
     page = latest if told is None else settings.report_dir / f"{month_text(told)}.html"
     _write(page, text)
-    if told is not None and told == closed_month(engine, None):
+    is_latest = told == closed_month(engine, None)
+    if told is not None and is_latest:
         _write(latest, text)
-    return Written(told, page, content)
+    return Written(told, page, content, is_latest)
 
 
 def _write(file: Path, text: str) -> None:
@@ -79,20 +81,6 @@ def _write(file: Path, text: str) -> None:
         raise ReportError(
             f"The report cannot be written to {file.parent} ({error.strerror}); set BATHTUB_REPORT_DIR to a folder that can be."
         ) from error
-
-
-def mail(page: Path, send: Callable[[str, str, Path], None], language: str) -> Path:
-    """Print a page and hand it to `send` (title, text, attached file), such as the alert destinations; return the PDF.
-
-    Raises:
-        ReportError: it could not be printed.
-    """
-    from orchestration.report.page import words
-
-    pdf = print_pdf(page, language)
-    told = words()[language]
-    send(f"{told['title']} {page.stem}", told["question"], pdf)
-    return pdf
 
 
 def browser() -> str | None:

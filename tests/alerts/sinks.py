@@ -17,10 +17,11 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass(frozen=True)
 class Received:
-    """A message as it arrived."""
+    """A message as it arrived, and what was attached: names and contents."""
 
     subject: str
     body: str
+    files: dict[str, bytes] = field(default_factory=dict, compare=False)
 
 
 class MailSink:
@@ -41,7 +42,8 @@ class MailSink:
         mail = message_from_bytes(cast(bytes, envelope.content), policy=policy.default)
         part = mail.get_body(("plain",))
         assert part is not None
-        self.received.append(Received(str(mail["subject"]), part.get_content().replace("\r\n", "\n")))
+        files = {str(file.get_filename()): cast(bytes, file.get_payload(decode=True)) for file in mail.iter_attachments()}
+        self.received.append(Received(str(mail["subject"]), part.get_content().replace("\r\n", "\n"), files))
         return "250 OK"
 
     @property

@@ -53,11 +53,11 @@ def test_without_a_command_the_open_incidents_are_listed_the_worst_first(alerts:
     assert lines[2] == "#1    warning, open · Volume of the day outside its band · feed orders, source web"
     assert lines[3].strip() == "observed 120 rows, expected 380 to 460 rows · since 2026-10-01 · crm"
     assert "2 open; what to do about each: docs/runbook.md" in lines
-    assert "2 alerts wait for a destination; send them now with: make alerts ALERT_ARGS=deliver" in lines
+    assert "2 messages wait for a destination; send them now with: make alerts ALERT_ARGS=deliver" in lines
 
 
 def test_the_language_is_chosen_by_an_option(alerts: Command) -> None:
-    assert "#1    avertissement, open · Volume du jour hors de sa plage · flux orders" in _output(alerts("--language", "fr"))
+    assert "#1    avertissement, ouvert · Volume du jour hors de sa plage · flux orders" in _output(alerts("--language", "fr"))
 
 
 def test_where_nothing_is_wrong_it_says_so(alerts: Command) -> None:
@@ -96,7 +96,7 @@ def test_without_a_name_the_user_of_the_system_did_it(alerts: Command, monkeypat
 
 
 def test_deliver_sends_what_waits(alerts: Command, http: WebSink) -> None:
-    assert "2 messages left, 0 alerts wait." in _output(alerts("deliver"))
+    assert "2 messages left, 0 wait." in _output(alerts("deliver"))
     assert len(http.received) == 2
 
 

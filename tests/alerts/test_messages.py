@@ -56,7 +56,7 @@ def test_an_alert_in_french_says_the_same() -> None:
     assert "Bathtub\u00a0: " in message.subject
     assert _plain(message.body) == (
         "#12 AVERTISSEMENT · nouveau · Lignes arrivées en retard · flux orders, source web\n"
-        "  observé 12,3 %, attendu au plus 5,0 % · jugé le 1 octobre 2026 · depuis le 30 septembre 2026 · "
+        "  observé 12,3 %, attendu au plus 5,0 % · jugé le 1er octobre 2026 · depuis le 30 septembre 2026 · "
         "14 dernières valeurs ▇▇·▇▇▇▆▇▇·▇▇▄▃\n"
         "  touche base_overview_monthly, flows_monthly · responsable data · que faire : docs/runbook.md#feed_late\n"
         '  faire taire : make alerts ALERT_ARGS="mute 12 --until 2026-10-09"\n\n'

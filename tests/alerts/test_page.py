@@ -16,6 +16,7 @@ import pytest
 from orchestration.alerts.catalogue import catalogue
 from orchestration.alerts.judge import write_results
 from orchestration.alerts.model import Finding, Severity, Status
+from orchestration.alerts.page import page as page_of
 from orchestration.alerts.page import sparkline, write_page
 from orchestration.alerts.store import Incident, State
 
@@ -159,8 +160,22 @@ def test_a_check_that_this_run_did_not_judge_keeps_its_latest_result(tmp_path: P
     assert page.row("Source missing")[1:] == [
         "failed", "1 place of 1feed customers, source till – observed 0 rows, expected 312 to 489 rows", "Nov 22, 2026"
     ]  # fmt: skip
-    assert [page.row("Rows of unknown")[i] for i in (1, 3)] == ["passed", "Nov 21, 2026"]
+    assert [page.row("Rows of unknown")[i] for i in (1, 3)] == ["passed before", "Nov 21, 2026"]
     assert [page.row("Duplicate")[i] for i in (1, 3)] == ["failed", "Nov 20, 2026"]
+
+
+def test_the_day_of_a_sensor_is_no_judged_day(tmp_path: Path) -> None:
+    run = replace(_finding("run_failed"), judged_on=date(2026, 11, 30))
+    page = page_of([run], [], AT, "en", [[replace(_finding("orphans"), judged_on=date(2026, 11, 20))]])
+    assert "Judged day: November 20, 2026" in page
+
+
+def test_the_first_of_a_month_is_written_as_in_french() -> None:
+    finding = replace(_finding("orphans"), judged_on=date(2026, 10, 1))
+    page = page_of([finding], [], AT, "fr")
+    assert "1er octobre 2026" in page
+    assert "1er oct. 2026" in page
+    assert "11er" not in page_of([replace(finding, judged_on=date(2026, 10, 11))], [], AT, "fr")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"findings": [{"check": "orphans"}]}', json.dumps({"findings": None})])

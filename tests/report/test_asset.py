@@ -12,8 +12,7 @@ from orchestration.cli import log, main
 from orchestration.report import write
 from orchestration.report.asset import preview, report_asset
 from orchestration.report.data import ReportError
-from orchestration.report.page import words
-from orchestration.report.write import mail, print_pdf, write_report
+from orchestration.report.write import print_pdf, write_report
 from tests.report.marts import Made, make
 
 
@@ -30,7 +29,8 @@ def _materialise(made: Made, month: str, raises: bool = True) -> ExecuteInProces
 
 def test_a_close_writes_the_page_of_its_last_month_with_the_open_incidents(made: Made) -> None:
     result = _materialise(made, "2026-10")
-    (made_now,) = result.asset_materializations_for_node("report__monthly_report")
+    (event,) = result.get_asset_materialization_events()
+    made_now = event.materialization
     assert made_now.asset_key == AssetKey(["report", "monthly_report"])
     assert made_now.metadata["path"].value == str(made.settings.report_dir / "2026-10.html")
     assert "| Profiles |" in str(made_now.metadata["preview"].value)
@@ -84,10 +84,3 @@ def test_without_a_chromium_the_pdf_says_what_to_install(made: Made, tmp_path: P
     monkeypatch.setattr(write, "browser", lambda: None)
     with pytest.raises(ReportError, match="There is no Chromium to print with; install one"):
         print_pdf(tmp_path / "page.html")
-
-
-def test_the_pdf_is_handed_to_whoever_sends_it(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[tuple[str, str, Path]] = []
-    monkeypatch.setattr(write, "print_pdf", lambda page, language: page.with_suffix(".pdf"))
-    mail(tmp_path / "2026-10.html", lambda *message: sent.append(message), "en")
-    assert sent == [("The bathtub: monthly report 2026-10", words()["en"]["question"], tmp_path / "2026-10.pdf")]

@@ -71,7 +71,7 @@ function tiles() {
     tileList().map((tile) => {
       const change = (months, words) => {
         const { text, sign } = changeOf(tile, months);
-        return h('p', { class: 'change' }, h('span', { 'aria-hidden': 'true' }, ['▼ ', '', '▲ '][sign + 1]), h('strong', {}, text), ` ${t(words)}`);
+        return h('p', { class: 'change' }, h('strong', {}, h('span', { 'aria-hidden': 'true' }, ['▼ ', '', '▲ '][sign + 1]), text), ' ', h('span', {}, t(words)));
       };
       const missed = ignored(tile.keys);
       return h(
