@@ -47,6 +47,9 @@ publish: $(VENV)/.base ## Show the marts to BI tools: PostgreSQL (embedded unles
 looker-url: $(VENV)/.base ## Print the address of a Looker Studio report on the marts in BigQuery (LOOKER_ARGS="--report-id …")
 	@$(RUN) orchestration looker-url $(LOOKER_ARGS)
 
+dbt-docs: $(VENV)/.base ## Write dbt's documentation of models, columns and lineage as one page (data/dbt.html)
+	@$(RUN) orchestration dbt-docs
+
 query: export QUERY = $(value SQL)
 query: $(VENV)/.base ## Ask the published marts as bi_reader (SQL="select * from marts.bi_refresh_status")
 	@if [ -z "$$QUERY" ]; then echo 'Say what to ask: make query SQL="select * from marts.bi_refresh_status"' >&2; exit 2; fi

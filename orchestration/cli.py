@@ -20,7 +20,7 @@ from orchestration.alerts.names import shown_name
 from orchestration.alerts.store import AlertsError, count_open
 from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
-from orchestration.dbt import DbtError, duration
+from orchestration.dbt import DbtError, duration, write_docs
 from orchestration.demo import DemoError, generate
 from orchestration.engine import engine_of
 from orchestration.ingest import IngestError
@@ -309,6 +309,16 @@ def publish() -> None:
     for warning in warnings:
         log.warning("  Note: %s", warning)
     log.info('Ask        make query SQL="select * from marts.bi_refresh_status"')
+
+
+@main.command()
+@click.option("--to", "file", type=click.Path(path_type=Path), help="The page; by default dbt.html beside the warehouse.")
+def dbt_docs(file: Path | None) -> None:
+    """Write dbt's documentation of models, columns and lineage as one page that opens from disk."""
+    settings = load_settings()
+    page = file or settings.warehouse.parent / "dbt.html"
+    write_docs(settings, page)
+    log.info("dbt docs   %s", page)
 
 
 @main.command()

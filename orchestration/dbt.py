@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,7 +127,12 @@ def _project_key(settings: Settings) -> str:
 
 
 def _parse(settings: Settings) -> None:
-    command = [DBT, "--quiet", "--no-use-colors", "parse", *vars_args(settings.overrides)]
+    _dbt(settings, "parse")
+
+
+def _dbt(settings: Settings, *args: str) -> None:
+    """Run a command of dbt that opens no warehouse."""
+    command = [DBT, "--quiet", "--no-use-colors", *args, *vars_args(settings.overrides)]
     try:
         done = subprocess.run(
             command,
@@ -140,6 +146,22 @@ def _parse(settings: Settings) -> None:
         raise ConfigurationError(f"dbt is not installed beside {sys.executable}; run: make setup.") from error
     if done.returncode != 0:
         raise DbtError(f"The dbt project does not parse:\n{done.stdout.strip()}\n{done.stderr.strip()}")
+
+
+def write_docs(settings: Settings, file: Path) -> None:
+    """Write dbt's own documentation of the project (models, columns, lineage, exposures) as one page that needs no server.
+
+    It is made of the project alone: no warehouse is opened.
+
+    Raises:
+        DbtError: the project does not parse.
+        ConfigurationError: dbt is not installed beside Python.
+    """
+    with tempfile.TemporaryDirectory(prefix="bathtub-docs-") as scratch:
+        shutil.copy(ensure_manifest(settings), scratch)
+        _dbt(settings, "docs", "generate", "--static", "--empty-catalog", "--no-compile", "--target-path", scratch)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(scratch) / "static_index.html", file)
 
 
 # ---- a dbt command in this process -----------------------------------------------------------------------------------
