@@ -78,3 +78,30 @@ def test_every_var_and_every_variable_is_in_the_configuration_page() -> None:
     assert variables
     missing = [name for name in [*project["vars"], *variables] if f"`{name}`" not in page]
     assert missing == []
+
+
+def test_every_exposure_names_its_owner_and_the_dashboard_shows_only_what_is_published() -> None:
+    exposures = yaml.safe_load((DBT_PROJECT_DIR / "models" / "exposures.yml").read_text(encoding="utf-8"))["exposures"]
+    named = {exposure["name"]: exposure for exposure in exposures}
+    assert {"published_marts", "looker_studio_report", "monthly_report"} <= set(named)
+    assert all(exposure["owner"]["name"] and exposure["owner"]["email"] for exposure in exposures)
+    assert set(named["looker_studio_report"]["depends_on"]) <= set(named["published_marts"]["depends_on"])
+
+
+def test_every_chart_of_the_guide_has_a_query_on_its_source() -> None:
+    guide = (DOCS_DIR / "bi" / "README.md").read_text(encoding="utf-8")
+    pages = guide.partition("## Page 1")[2].partition("## Limits")[0]
+    charts = re.findall(r"^\*\*(.+?)\*\* — (.*?)(?=^\*\*|\Z)", pages, re.MULTILINE | re.DOTALL)
+    assert len(charts) >= 18
+    for title, text in charts:
+        (source,) = re.findall(r"Source `(\w+)`", " ".join(text.split()))
+        assert f"from marts.{source}\n" in text, title
+
+
+def test_a_published_column_without_french_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "fields.yml"
+    text = (PROJECT_ROOT / "orchestration" / "publish" / "fields.yml").read_text(encoding="utf-8")
+    file.write_text(text.replace("  n_converted: ", "  n_other: "), encoding="utf-8")
+    monkeypatch.setattr("orchestration.dictionary.FIELDS_FILE", file)
+    with pytest.raises(DictionaryError, match=r"status_monthly\.n_converted"):
+        pages()

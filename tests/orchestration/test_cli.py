@@ -268,3 +268,19 @@ def test_an_unknown_command_is_refused(run: Run) -> None:
     result = run("biuld")
     assert result.exit_code == 2
     assert "No such command 'biuld'" in result.output
+
+
+# ---- what goes with the marts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_dbt_docs_is_one_page_with_models_and_exposures(home: Home) -> None:
+    page = home.folder / "pages" / "dbt.html"
+    done = home.command("dbt-docs", "--to", str(page))
+    assert (done.returncode, done.stderr) == (0, "")
+    text = page.read_text(encoding="utf-8")
+    assert "looker_studio_report" in text and "model.bathtub.base_overview_monthly" in text
+
+
+def test_the_address_of_a_report_needs_a_dataset(home: Home, run: Run) -> None:
+    assert _refusal(run("looker-url")).startswith("The address needs the dataset that the marts are published to")

@@ -142,6 +142,12 @@ def test_an_unreadable_connection_string_is_refused_without_being_shown(dsn: str
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("dataset", ["marts", "my-project.marts; drop", "my-project.a.b", "My.marts", "`x`.y"])
+def test_a_name_that_is_no_dataset_is_refused(dataset: str) -> None:
+    with pytest.raises(ConfigurationError, match="BATHTUB_BIGQUERY_DATASET = .*allowed: project.dataset"):
+        load_settings({"BATHTUB_BIGQUERY_DATASET": dataset})
+
+
 def test_settings_do_not_show_where_they_publish() -> None:
     env = {"BATHTUB_POSTGRES_DSN": "postgresql://u:hunter2@db/bi", "BATHTUB_PUBLISH_DIR": "s3://key:hunter2@bucket"}
     assert "hunter2" not in repr(load_settings(env))
