@@ -58,7 +58,7 @@ few = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-many = settings(few, max_examples=4, derandomize=False, print_blob=True)
+many = settings(few, max_examples=3, derandomize=False, print_blob=True)
 
 
 def _by_hand(base: RawBase, shape: Shape, warehouse: Path) -> None:
@@ -173,7 +173,7 @@ def test_month_closed_at_its_time_is_the_month_rebuilt_later(shape: Shape) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(many, max_examples=9)
+@settings(many, max_examples=5)
 @given(shape=shapes)
 def test_many_months_closed_at_their_time_are_the_months_rebuilt_later(shape: Shape) -> None:
     _check_feed(shape)
