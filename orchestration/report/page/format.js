@@ -57,5 +57,6 @@ const capital = (text) => text.charAt(0).toLocaleUpperCase(state.lang) + text.sl
 const nameOf = (what) => (what === 'any' ? t('any_channel') : capital(DATA.names[state.lang][what] || what.replace(/_/g, ' ')));
 const sourceName = (place) => {
   const source = DATA.sources[place];
-  return source.name === null ? t('other_sources', { n: count(source.count) }) : source.name;
+  if (source.name === null) return t('other_sources', { n: count(source.count) });
+  return source.name === 'unknown' ? t('unknown_source') : source.name;
 };
