@@ -146,7 +146,7 @@ def test_an_unreadable_connection_string_is_refused_without_being_shown(dsn: str
 
 @pytest.mark.parametrize("dataset", ["marts", "my-project.marts; drop", "my-project.a.b", "My.marts", "`x`.y"])
 def test_a_name_that_is_no_dataset_is_refused(dataset: str) -> None:
-    with pytest.raises(ConfigurationError, match="BATHTUB_BIGQUERY_DATASET = .*allowed: project.dataset"):
+    with pytest.raises(ConfigurationError, match=r"BATHTUB_BIGQUERY_DATASET = .*allowed: project\.dataset"):
         load_settings({"BATHTUB_BIGQUERY_DATASET": dataset})
 
 
