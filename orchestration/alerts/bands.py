@@ -122,7 +122,8 @@ def silence(
     for `volume_band`.
     """
     past = _past(series, judged, first_day, calendar, params)
-    if past is None:
+    # A small source without one whole week among its usual days has no band either.
+    if past is None or volume_band(series, judged, first_day, calendar, params) is None:
         return None
     limit = _longest_gap(past.counts[past.usable], params.chance)
     days, day = 0, judged

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestration.alerts.bands import Band, BandParams, Silence, share_band, silence, volume_band
@@ -283,6 +283,7 @@ def test_a_source_that_has_been_silent_for_the_training_days_is_not_expected() -
     counts=st.lists(st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 1_000_000)), min_size=14, max_size=110),
     spans=st.lists(st.tuples(st.integers(0, 110), st.integers(0, 40), st.sampled_from(["holiday", "import"])), max_size=3),
 )
+@example(counts=[*[0] * 13, 1], spans=[(0, 4, "holiday")])
 def test_whatever_came_a_band_holds_what_it_expects(counts: list[int], spans: list[tuple[int, int, Kind]]) -> None:
     series = {START + step * DAY: count for step, count in enumerate(counts)}
     calendar = Calendar(Entry(START + first * DAY, START + (first + days) * DAY, kind) for first, days, kind in spans)
