@@ -31,7 +31,7 @@ CODE = ("orchestration/**/*.py", "orchestration/**/*.sql", "dbt_project/*.yml", 
 Interval = tuple[float, float]
 
 # The models that are also written by hand.
-STATE = ("int_traces", "int_first_traces", "int_profiles", "int_customer_months")
+STATE = ("int_traces", "int_first_traces", "int_profiles", "int_profile_history", "int_profile_states", "int_customer_months")
 MARTS = (
     "base_overview_monthly", "recency_monthly", "status_monthly", "fill_rate_monthly", "optin_rate_monthly", "flows_monthly",
 )  # fmt: skip

@@ -68,7 +68,9 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     "core/int_traces": ("intermediate", {"staging/stg_orders", "staging/stg_events", "staging/stg_consents"}),
     "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
-    "core/int_customer_months": ("intermediate", {"core/int_profiles", "core/int_traces", "core/int_first_traces"}),
+    "core/int_profile_history": ("intermediate", {"core/int_profiles"}),
+    "core/int_profile_states": ("intermediate", {"core/int_profiles", "core/int_profile_history"}),
+    "core/int_customer_months": ("intermediate", {"core/int_profile_states", "core/int_traces", "core/int_first_traces"}),
     "core/fct_customer_months": ("intermediate", {"core/int_customer_months"}),
     "private/retention_due_profiles": ("intermediate", {"core/fct_customer_months"}),
     "core/int_accounts": ("intermediate", {"staging/stg_accounts"}),
@@ -143,6 +145,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
 }
 CHECKS: dict[str, set[str]] = {
     "staging/stg_customers": {"raw_rows_reconcile"},
+    "core/int_profile_history": {"unique_grain_int_profile_history_snapshot_month__customer_id"},
     "core/int_customer_months": {"unique_grain_int_customer_months_snapshot_month__customer_id"},
     "core/int_contact_months": {"unique_grain_int_contact_months_snapshot_month__customer_id"},
     "core/int_transitions": {

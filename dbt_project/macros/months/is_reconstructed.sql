@@ -11,6 +11,7 @@
     {%- set datetime = modules.datetime -%}
     {%- set observed = datetime.datetime.fromisoformat(first_observation()).replace(tzinfo=modules.pytz.utc) -%}
     {#- What happens at the very end of the grace comes before nothing. -#}
-    {%- set before = (observed - datetime.timedelta(microseconds=1)).astimezone(modules.pytz.timezone(var('reporting_timezone'))) -%}
-    {{ return((before.date() - datetime.timedelta(days=var('closing_grace_days'))).strftime('%Y-%m-01')) }}
+    {%- set zone = modules.pytz.timezone(var('reporting_timezone')) -%}
+    {%- set before = (observed - datetime.timedelta(microseconds=1)).astimezone(zone).date() -%}
+    {{ return((before - datetime.timedelta(days=var('closing_grace_days'))).strftime('%Y-%m-01')) }}
 {%- endmacro %}

@@ -29,7 +29,8 @@
 
 with profiles as (
 
-    select * from {{ ref('int_profiles') }}
+    select * from {{ ref('int_profile_states') }}
+    where {{ holds_in(month) }}
 
 ),
 

@@ -1,0 +1,79 @@
+{#
+    The history of what was known of profiles: a row where something changed, under the first month that it holds for. That is the
+    first month that was open when it was observed: months closed before keep what they had.
+#}
+
+{# The first month that was not closed when the run began. Where nobody records closes, each run closes open months. #}
+{% macro first_open_month() -%}
+    {%- set first = months_of_run().first -%}
+    {%- if execute and flags.WHICH in ('run', 'build') -%}
+        {%- set warehouse = source('ops', 'warehouse') -%}
+        {%- set record = adapter.get_relation(warehouse.database, warehouse.schema, 'closed_months') -%}
+        {%- set last = run_query('select max(snapshot_month) from ' ~ record).columns[0].values()[0] if record else none -%}
+        {%- if last -%}
+            {{ return([first, month_after((last | string)[:10])] | max) }}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(first) }}
+{%- endmacro %}
+
+{# What the history keeps of a profile, as {name: type}: flags, dimensions and dates, and of the birth date no day. #}
+{% macro profile_state() -%}
+    {%- set columns = {
+        'source': dbt.type_string(), 'is_birth_date_given': dbt.type_boolean(), 'birth_month': 'date',
+        'gender': dbt.type_string(), 'created_at': dbt.type_timestamp(), 'late_date': 'date', 'left_date': 'date',
+    } -%}
+    {%- for field in profile_field_names() if field != 'birth_date' -%}
+        {%- do columns.update({'has_' ~ field: dbt.type_boolean()}) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+{#
+    Of a birth date what ages at the ends of months depend on: its month. Who was born on 29 February is a year older at the end of
+    that month in leap years only, and keeps the day.
+#}
+{% macro birth_month(birth_date) -%}
+    case
+        when extract(month from {{ birth_date }}) = 2 and extract(day from {{ birth_date }}) = 29 then {{ birth_date }}
+        else {{ month_start(birth_date) }}
+    end
+{%- endmacro %}
+
+{# Whether two values differ; null is a value of its own. #}
+{% macro differ(one, other) -%}
+    coalesce({{ one }} <> {{ other }}, ({{ one }} is null) <> ({{ other }} is null))
+{%- endmacro %}
+
+{# The columns of a history as they were kept; null for those that were not followed yet. #}
+{% macro kept_columns(relation, columns) -%}
+    {%- set kept = columns.keys() | list -%}
+    {%- if execute and flags.WHICH in ('run', 'build') -%}
+        {%- set kept = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+    {%- endif -%}
+    {%- for name, type in columns.items() -%}
+        {{ name if name in kept else 'cast(null as ' ~ type ~ ') as ' ~ name }},
+    {% endfor -%}
+{%- endmacro %}
+
+{% macro null_columns(columns) -%}
+    {%- for name, type in columns.items() -%}
+        cast(null as {{ type }}) as {{ name }},
+    {% endfor -%}
+{%- endmacro %}
+
+{# Whether a relation has rows of months before one; outside a close, whether there are such months. #}
+{% macro has_months_before(relation, month) -%}
+    {%- if execute and flags.WHICH in ('run', 'build') -%}
+        {{ return(load_relation(relation) is not none and run_query(
+            "select 1 from " ~ relation ~ " where snapshot_month < date '" ~ month ~ "' limit 1"
+        ) | length > 0) }}
+    {%- endif -%}
+    {{ return(month > first_month()) }}
+{%- endmacro %}
+
+{# Condition on rows with a period, half-open and open where it has no bound: they hold for a month. #}
+{% macro holds_in(month) -%}
+    (valid_from_month is null or valid_from_month <= date '{{ month }}')
+    and (valid_until_month is null or valid_until_month > date '{{ month }}')
+{%- endmacro %}
