@@ -133,7 +133,7 @@ def test_run_that_fails_leaves_files_that_the_next_writer_removes(closed: Path) 
         close(closed, SECOND, THIRD, WORDS, copy=copy, made=MADE)
         raise ValueError
     # Two months of each model that is kept in files.
-    assert len(_files(closed)) == len(before) + 6
+    assert len(_files(closed)) == len(before) + 8
     assert closed_tables(closed, STATE) == rows
     with writing(_settings(closed), "test"):
         assert _files(closed) == before
@@ -160,12 +160,12 @@ def test_warehouse_that_was_moved_with_its_months_reads_them_there(closed: Path,
 def test_months_left_behind_are_named(closed: Path, tmp_path: Path) -> None:
     moved = tmp_path / WAREHOUSE
     closed.rename(moved)
-    sentence = r"bathtub\.duckdb\.months lacks 6 of the 6 files of closed months .*; put that folder back beside the warehouse"
+    sentence = r"bathtub\.duckdb\.months lacks 8 of the 8 files of closed months .*; put that folder back beside the warehouse"
     with pytest.raises(WarehouseError, match=sentence):
         settle(_settings(moved))
     with pytest.raises(WarehouseError, match=sentence), writing(_settings(moved), "test"):
         pass
-    assert len(_files(closed)) == 6
+    assert len(_files(closed)) == 8
 
 
 def test_closed_months_keep_their_columns(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:

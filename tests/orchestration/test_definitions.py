@@ -61,13 +61,15 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
     ),
     "core/int_contact_months": (
         "intermediate",
-        {"core/int_customer_months", "private/int_coordinates", "staging/stg_events", "staging/stg_consents"},
+        {"core/int_customer_months", "private/int_coordinate_states", "staging/stg_events", "staging/stg_consents"},
     ),
     "core/fct_contact_months": ("intermediate", {"core/int_contact_months"}),
     "core/int_source_quality": ("intermediate", {"core/int_contact_months"}),
     "core/int_traces": ("intermediate", {"staging/stg_orders", "staging/stg_events", "staging/stg_consents"}),
     "core/int_first_traces": ("intermediate", {"core/int_traces", "staging/stg_customers"}),
     "core/int_profiles": ("intermediate", {"staging/stg_customers"}),
+    "core/int_coordinate_history": ("intermediate", {"private/int_coordinates"}),
+    "private/int_coordinate_states": ("intermediate", {"private/int_coordinates", "core/int_coordinate_history"}),
     "core/int_profile_history": ("intermediate", {"core/int_profiles"}),
     "core/int_profile_states": ("intermediate", {"core/int_profiles", "core/int_profile_history"}),
     "core/int_customer_months": ("intermediate", {"core/int_profile_states", "core/int_traces", "core/int_first_traces"}),
@@ -145,6 +147,7 @@ ASSETS: dict[str, tuple[str, set[str]]] = {
 }
 CHECKS: dict[str, set[str]] = {
     "staging/stg_customers": {"raw_rows_reconcile"},
+    "core/int_coordinate_history": {"unique_grain_int_coordinate_history_snapshot_month__customer_id"},
     "core/int_profile_history": {"unique_grain_int_profile_history_snapshot_month__customer_id"},
     "core/int_customer_months": {"unique_grain_int_customer_months_snapshot_month__customer_id"},
     "core/int_contact_months": {"unique_grain_int_contact_months_snapshot_month__customer_id"},

@@ -29,6 +29,89 @@
     {{ return(columns) }}
 {%- endmacro %}
 
+{# What the history keeps of the coordinates of a profile: what their form says, when they changed, how many are written. #}
+{% macro coordinate_state() -%}
+    {%- set columns = {} -%}
+    {%- for name in ['email', 'phone', 'sms', 'post'] -%}
+        {%- do columns.update({name ~ '_form': dbt.type_string(), name ~ '_reason': dbt.type_string()}) -%}
+    {%- endfor -%}
+    {%- for name in ['email', 'phone', 'postal_address'] -%}
+        {%- do columns.update({name ~ '_changed_at': dbt.type_timestamp()}) -%}
+    {%- endfor -%}
+    {%- do columns.update({'n_values': dbt.type_bigint(), 'n_placeholders': dbt.type_bigint()}) -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+{#
+    The rows that a history model keeps under a month, of what a query observes now; `columns` maps those it keeps to their types. A
+    closed month keeps its rows, the first open month has what changed since the months before it, and later ones have nothing.
+#}
+{% macro observed_history(query, columns) -%}
+    {%- set month = closing_month() -%}
+    {%- set open_month = first_open_month() -%}
+    {%- set history = before_the_run(this) -%}
+    {%- set is_observed_before = has_months_before(history, open_month) -%}
+    {%- if month < open_month and is_observed_before -%}
+        select
+            snapshot_month,
+            customer_id,
+            {{ kept_columns(history, columns) -}}
+            is_gone
+        from {{ history }}
+        where snapshot_month = date '{{ month }}'
+    {%- else -%}
+        with observed as (
+            {{ query }}
+        ),
+
+        observed_before as (
+            {% if is_observed_before -%}
+                select
+                    customer_id,
+                    {{ kept_columns(history, columns) -}}
+                    is_gone,
+                    row_number() over (partition by customer_id order by snapshot_month desc) as nth_latest
+                from {{ history }}
+                where snapshot_month < date '{{ month }}'
+            {%- else -%}
+                select
+                    cast(null as {{ dbt.type_string() }}) as customer_id,
+                    {% for name, type in columns.items() -%}
+                        cast(null as {{ type }}) as {{ name }},
+                    {% endfor -%}
+                    false as is_gone,
+                    1 as nth_latest
+                limit 0
+            {%- endif %}
+        ),
+
+        latest as (
+            select * from observed_before
+            where nth_latest = 1 and not is_gone
+        )
+
+        select
+            date '{{ month }}' as snapshot_month,
+            coalesce(observed.customer_id, latest.customer_id) as customer_id,
+            {% for name in columns -%}
+                observed.{{ name }},
+            {% endfor -%}
+            observed.customer_id is null as is_gone
+        from observed
+        full join latest on observed.customer_id = latest.customer_id
+        where
+            {% if month != open_month -%}
+                false
+            {%- else -%}
+                observed.customer_id is null
+                or latest.customer_id is null
+                {% for name in columns -%}
+                    or {{ differ('observed.' ~ name, 'latest.' ~ name) }}
+                {% endfor %}
+            {%- endif %}
+    {%- endif -%}
+{%- endmacro %}
+
 {#
     Of a birth date what ages at the ends of months depend on: its month. Who was born on 29 February is a year older at the end of
     that month in leap years only, and keeps the day.
@@ -53,12 +136,6 @@
     {%- endif -%}
     {%- for name, type in columns.items() -%}
         {{ name if name in kept else 'cast(null as ' ~ type ~ ') as ' ~ name }},
-    {% endfor -%}
-{%- endmacro %}
-
-{% macro null_columns(columns) -%}
-    {%- for name, type in columns.items() -%}
-        cast(null as {{ type }}) as {{ name }},
     {% endfor -%}
 {%- endmacro %}
 

@@ -48,7 +48,8 @@ with customer_months as (
 
 coordinates as (
 
-    select * from {{ ref('int_coordinates') }}
+    select * from {{ ref('int_coordinate_states') }}
+    where {{ holds_in(month) }}
 
 ),
 

@@ -13,85 +13,9 @@
     )
 }}
 
-{%- set month = closing_month() -%}
-{%- set open_month = first_open_month() -%}
-{%- set columns = profile_state() -%}
-{%- set history = before_the_run(this) -%}
-{%- set is_observed_before = has_months_before(history, open_month) -%}
-{%- set is_closed = month < open_month and is_observed_before %}
-
-with {% if is_closed -%}
-    final as (
-
-        select
-            snapshot_month,
-            customer_id,
-            {{ kept_columns(history, columns) -}}
-            is_gone
-        from {{ history }}
-        where snapshot_month = date '{{ month }}'
-
+{{
+    observed_history(
+        'select *, ' ~ birth_month('birth_date') ~ ' as birth_month from ' ~ ref('int_profiles'),
+        profile_state()
     )
-{% else -%}
-    profiles as (
-
-        select
-            *,
-            {{ birth_month('birth_date') }} as birth_month
-        from {{ ref('int_profiles') }}
-
-    ),
-
-    observed_before as (
-
-        {% if is_observed_before -%}
-            select
-                customer_id,
-                {{ kept_columns(history, columns) -}}
-                is_gone,
-                row_number() over (partition by customer_id order by snapshot_month desc) as nth_latest
-            from {{ history }}
-            where snapshot_month < date '{{ month }}'
-        {%- else -%}
-            select
-                cast(null as {{ dbt.type_string() }}) as customer_id,
-                {{ null_columns(columns) -}}
-                false as is_gone,
-                1 as nth_latest
-            limit 0
-        {%- endif %}
-
-    ),
-
-    latest as (
-
-        select * from observed_before
-        where nth_latest = 1 and not is_gone
-
-    ),
-
-    final as (
-
-        select
-            date '{{ month }}' as snapshot_month,
-            coalesce(profiles.customer_id, latest.customer_id) as customer_id,
-            {% for name in columns -%}
-                profiles.{{ name }},
-            {% endfor -%}
-            profiles.customer_id is null as is_gone
-        from profiles
-        full join latest on profiles.customer_id = latest.customer_id
-        where
-            {% if month != open_month -%}
-                false
-            {%- else -%}
-                profiles.customer_id is null
-                or latest.customer_id is null
-                {% for name in columns -%}
-                    or {{ differ('profiles.' ~ name, 'latest.' ~ name) }}
-                {% endfor %}
-            {%- endif %}
-
-    )
-{% endif %}
-select * from final
+}}
