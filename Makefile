@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query looker-url dbt-docs report serve report-library pictures mail-servers retention-export example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query looker-url dbt-docs report serve report-library pictures mail-servers retention-export backup restore example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -66,6 +66,13 @@ mail-servers: $(VENV)/.base ## Ask name servers which e-mail domains of the base
 
 retention-export: $(VENV)/.base ## Write the profiles overdue for deletion to a file (RETENTION_ARGS="--source web --status prospect")
 	@$(RUN) orchestration retention-export $(RETENTION_ARGS)
+
+backup: $(VENV)/.base ## Copy warehouse, closed months and incidents to one file, while runs go on (TO=folder)
+	@$(RUN) orchestration backup $(if $(TO),--to '$(TO)')
+
+restore: $(VENV)/.base ## Put a backup in the place of the warehouse (FROM=file; FORCE=1 over a newer one)
+	@if [ -z '$(FROM)' ]; then echo "Say which backup: make restore FROM=data/backups/bathtub-….tar" >&2; exit 2; fi
+	@$(RUN) orchestration restore '$(FROM)' $(if $(FORCE),--force)
 
 example: $(VENV)/.base ## Run an example on real data: NAME=online_retail DATA=folder
 	@if [ -z '$(NAME)' ] || [ -z '$(DATA)' ]; then \
@@ -139,14 +146,14 @@ clean: ## Delete build artefacts and caches; keeps data/ and .venv
 	rm -rf $(ARTEFACTS)
 	find .ci orchestration examples benchmarks tests -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-clean-data: ## Delete warehouse, runs, demo and examples in data/; keeps data/raw (asks for YES=1)
+clean-data: ## Delete warehouse, runs, demo and examples in data/; keeps data/raw and data/backups (asks for YES=1)
 	@if [ '$(YES)' != 1 ]; then \
 		echo "This deletes for good, closed months included:"; \
-		find data -mindepth 1 -maxdepth 1 ! -name raw 2>/dev/null | sed 's/^/  /'; \
+		find data -mindepth 1 -maxdepth 1 ! -name raw ! -name backups 2>/dev/null | sed 's/^/  /'; \
 		echo "To go on: make clean-data YES=1"; \
 		exit 2; \
 	fi
-	@find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true
+	@find data -mindepth 1 -maxdepth 1 ! -name raw ! -name backups -exec rm -rf {} + 2>/dev/null || true
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \

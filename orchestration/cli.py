@@ -18,6 +18,7 @@ from orchestration.alerts.commands import alerts, list_open
 from orchestration.alerts.deletions import confirm, departures
 from orchestration.alerts.names import shown_name
 from orchestration.alerts.store import AlertsError, count_open
+from orchestration.backup import Backup, BackupError, make_backup, restore_backup
 from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
 from orchestration.dbt import DbtError, duration, write_docs
@@ -52,6 +53,7 @@ FAULTS_OF_USE = (
     RetentionError,
     ChallengesError,
     AlertsError,
+    BackupError,
     PublishError,
     ReportError,
 )
@@ -386,6 +388,36 @@ def serve(port: int) -> None:
             serving.serve_forever()
         except KeyboardInterrupt:
             log.info("Stopped.")
+
+
+@main.command()
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path), help="Folder to write it to; by default backups beside the warehouse."
+)
+def backup(folder: Path | None) -> None:
+    """Write warehouse, closed months and incidents to one file, as of one instant; readers and a run go on meanwhile."""
+    made = make_backup(load_settings(), folder, datetime.now(UTC), log.info)
+    log.info("Backup     %s", made.file)
+    _show_backup(made)
+    log.info("Raw files  are not in it: keep a copy of BATHTUB_RAW_DIR too")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Also over a warehouse that is newer than the backup.")
+def restore(file: Path, force: bool) -> None:
+    """Check a backup and put it in the place of the warehouse, all of it or nothing."""
+    settings = load_settings()
+    restored = restore_backup(settings, file, force, log.info)
+    log.info("Restored   %s", settings.warehouse)
+    _show_backup(restored)
+    log.info("Go on with make build, which closes what is open since")
+
+
+def _show_backup(shown: Backup) -> None:
+    closed = f"closed up to {month_text(shown.last_month)}" if shown.last_month else "no month closed"
+    log.info("Holds      the base as of %s, %s", f"{shown.taken_of:%Y-%m-%d %H:%M:%S} UTC", closed)
+    log.info("Size       %s files, %s MB", shown.n_files, f"{shown.n_bytes / 1e6:,.1f}")
 
 
 main.add_command(alerts)

@@ -10,14 +10,15 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 from filelock import FileLock, Timeout
 
-from orchestration import month_files
+from orchestration import month_files, versions
+from orchestration.disk import disk_fault, for_the_owner_alone, make_private_folder
 from orchestration.settings import Settings, parse_month
 
 Report = Callable[[str], None]
@@ -50,8 +51,16 @@ def reading(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a read-only connection to the last good state.
 
     Raises:
-        WarehouseError: there is no warehouse, or it cannot be opened.
+        WarehouseError: there is no warehouse, it cannot be opened, or another version of Bathtub wrote it.
     """
+    with _opened(warehouse) as connection:
+        _require_version(warehouse, versions.recorded(connection))
+        yield connection
+
+
+@contextmanager
+def _opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a read-only connection to a warehouse of any version."""
     if not warehouse.exists():
         raise WarehouseError(f"There is no warehouse at {warehouse}; make one with: make build (or: make demo).")
     try:
@@ -77,18 +86,45 @@ def writing(settings: Settings, purpose: str, report: Report = _silent) -> Itera
         WarehouseError: the folder cannot be written, has no room for the copy, or lacks files of closed months.
     """
     warehouse = settings.warehouse
+    with holding(settings, purpose, report), for_the_owner_alone(), _disk_faults(warehouse):
+        copy = _copy_of(warehouse)
+        yield copy
+        _publish(copy, warehouse)
+
+
+@contextmanager
+def holding(settings: Settings, purpose: str, report: Report = _silent) -> Iterator[None]:
+    """Keep other writers out of the folders of the warehouse, made where they are missing, while the block runs.
+
+    Raises:
+        WarehouseBusyError: another writer did not finish in time.
+        WarehouseError: the folder cannot be written.
+    """
+    warehouse = settings.warehouse
     try:
-        building_dir(warehouse).mkdir(parents=True, exist_ok=True)
-        month_files.months_dir(warehouse).mkdir(exist_ok=True)
+        warehouse.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(building_dir(warehouse))
+        make_private_folder(month_files.months_dir(warehouse))
     except OSError as error:
         raise WarehouseError(
             f"The folder of the warehouse, {warehouse.parent}, cannot be written ({error.strerror})."
         ) from error
-    lock_file = warehouse.with_name(warehouse.name + ".lock")
-    with locked(lock_file, building_dir(warehouse) / "writer.json", settings, purpose, report):
-        copy = _copy_of(warehouse)
-        yield copy
-        _publish(copy, warehouse)
+    with _disk_faults(warehouse), locked(_lock_file(warehouse), _holder_file(warehouse), settings, purpose, report):
+        yield
+
+
+@contextmanager
+def _disk_faults(warehouse: Path) -> Iterator[None]:
+    """Say in one sentence what the disk refused; the file itself is replaced in one step, or not at all."""
+    try:
+        yield
+    except (OSError, duckdb.Error) as error:
+        if (fault := disk_fault(error, building_dir(warehouse), warehouse)) is None:
+            raise
+        raise WarehouseError(
+            f"The warehouse cannot be written in {warehouse.parent}: {fault} ({_first_line(error)}). It is as it was; "
+            "make room, or give the right to write, and run again."
+        ) from error
 
 
 @contextmanager
@@ -143,11 +179,13 @@ def _copy_of(warehouse: Path) -> Path:
             "of the warehouse; make room and run again."
         )
     try:
-        if _log_of(warehouse).exists():
+        if log_of(warehouse).exists():
             # Left by a process that wrote to the file itself and died: its committed changes belong into the file.
             duckdb.connect(str(warehouse)).close()
         # Keeps a process that would write to the file itself, such as dbt by hand, out while it is copied.
         with duckdb.connect(str(warehouse), read_only=True) as connection:
+            schema_version = versions.recorded(connection)
+            _require_version(warehouse, schema_version, to_migrate=True)
             named, is_moved = month_files.named_files(connection), month_files.is_moved(connection, warehouse)
             _require_month_files(warehouse, named)
             _copy_file(warehouse, copy)
@@ -157,7 +195,23 @@ def _copy_of(warehouse: Path) -> Path:
     if is_moved:
         with duckdb.connect(str(copy)) as connection:
             month_files.follow(connection, warehouse)
+    if schema_version < versions.SCHEMA_VERSION:
+        _migrate(copy, warehouse)
     return copy
+
+
+def _require_version(warehouse: Path, schema_version: int, to_migrate: bool = False) -> None:
+    is_older = schema_version < versions.SCHEMA_VERSION
+    if not (to_migrate and is_older) and (reason := versions.refusal(schema_version)):
+        raise WarehouseError(f"{warehouse} {reason}.")
+
+
+def _migrate(copy: Path, warehouse: Path) -> None:
+    try:
+        with duckdb.connect(str(copy)) as connection:
+            versions.migrate(connection)
+    except versions.MigrationError as error:
+        raise WarehouseError(f"{warehouse} was written by an earlier version of Bathtub and is as it was: {error}") from error
 
 
 def _require_month_files(warehouse: Path, named: set[str]) -> None:
@@ -170,25 +224,50 @@ def _require_month_files(warehouse: Path, named: set[str]) -> None:
 
 
 def settle(settings: Settings, report: Report = _silent) -> None:
-    """See that the warehouse has the files of its closed months beside it; one that was moved is made to read them there.
+    """See that the warehouse has the files of its closed months beside it, and what this version of Bathtub knows in it.
+
+    One that was moved is made to read the months there; one of an earlier version is migrated.
 
     Raises:
         WarehouseBusyError: another writer did not finish in time.
-        WarehouseError: files of closed months are missing, or the warehouse cannot be opened or written.
+        WarehouseError: files of closed months are missing, a later version wrote it, or it cannot be opened or written.
     """
     warehouse = settings.warehouse
+    _clear_after_a_kill(warehouse)
     if not warehouse.exists():
         return
-    with reading(warehouse) as connection:
+    with _opened(warehouse) as connection:
+        schema_version = versions.recorded(connection)
+        _require_version(warehouse, schema_version, to_migrate=True)
         named, is_moved = month_files.named_files(connection), month_files.is_moved(connection, warehouse)
     _require_month_files(warehouse, named)
+    is_older = schema_version < versions.SCHEMA_VERSION
     if is_moved:
         report(f"{warehouse} was moved: pointing it to the closed months beside it.")
-        with writing(settings, "a warehouse that was moved", report):
+    if is_older:
+        report(f"{warehouse} is of an earlier version of Bathtub: bringing it up to date.")
+    if is_moved or is_older:
+        with writing(settings, "a warehouse that was moved" if is_moved else "a warehouse of an earlier version", report):
             pass
 
 
-def _log_of(warehouse: Path) -> Path:
+def _clear_after_a_kill(warehouse: Path) -> None:
+    """Remove the working copy of a writer that was killed; that of a writer that failed stays, to be looked into."""
+    if not _holder_file(warehouse).exists():
+        return
+    with suppress(Timeout, OSError), FileLock(_lock_file(warehouse), timeout=0):
+        shutil.rmtree(building_dir(warehouse))
+
+
+def _lock_file(warehouse: Path) -> Path:
+    return warehouse.with_name(warehouse.name + ".lock")
+
+
+def _holder_file(warehouse: Path) -> Path:
+    return building_dir(warehouse) / "writer.json"
+
+
+def log_of(warehouse: Path) -> Path:
     """Return DuckDB's write-ahead log of a file, which exists while there are changes beside the file."""
     return warehouse.with_name(warehouse.name + ".wal")
 
@@ -208,7 +287,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _publish(copy: Path, warehouse: Path) -> None:
-    if _log_of(warehouse).exists():
+    if log_of(warehouse).exists():
         # It would belong to no file any more, and DuckDB would refuse to open the new one beside it.
         raise WarehouseError(
             f"Another program, such as dbt by hand, wrote to {warehouse} during this run, which was not published "
@@ -216,16 +295,34 @@ def _publish(copy: Path, warehouse: Path) -> None:
         )
     # Opening and closing it folds a write-ahead log, if there is one, into the file.
     with duckdb.connect(str(copy)) as connection:
+        versions.record(connection, datetime.now(UTC))
         connection.execute("checkpoint")
         month_files.flush(warehouse, month_files.named_files(connection))
     with copy.open("rb") as file:
         os.fsync(file.fileno())
     copy.replace(warehouse)
+    flush_folder(warehouse.parent)
     shutil.rmtree(building_dir(warehouse), ignore_errors=True)
 
 
+def flush_folder(folder: Path) -> None:
+    """Have the system put the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def _cannot_open(warehouse: Path, error: duckdb.Error) -> WarehouseError:
-    reason = str(error).splitlines()[0]
+    reason = _first_line(error)
+    if "version number" in reason:
+        return WarehouseError(
+            f"{warehouse} was written by another version of DuckDB than {duckdb.__version__}, which is installed ({reason}); "
+            "install the version of Bathtub that wrote it, or go back to a backup: make restore FROM=…."
+        )
     if "lock" in reason.lower():
         return WarehouseBusyError(
             f"{warehouse} is open for writing in another program ({reason}); close that program's connection and run again."

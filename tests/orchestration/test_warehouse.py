@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +27,7 @@ from orchestration.warehouse import (
     reading,
     recall_first_month,
     remember_first_month,
+    settle,
     working_copy,
     writing,
 )
@@ -308,6 +309,20 @@ def test_a_killed_writer_leaves_the_file_and_the_next_one_works(base: Home) -> N
     assert _files(base) == KEPT
 
 
+def test_what_a_killed_writer_left_goes_though_nothing_is_written_and_a_rejected_build_stays(base: Home) -> None:
+    with _running(base, WRITER, until="working") as first:
+        settle(base.settings())
+        assert working_copy(base.warehouse).exists()
+        first.kill()
+        first.wait()
+    settle(base.settings())
+    assert _files(base) == KEPT
+    with suppress(ZeroDivisionError), writing(base.settings(), "test"):
+        _ = 1 / 0
+    settle(base.settings())
+    assert working_copy(base.warehouse).exists()
+
+
 def test_a_killed_writer_leaves_month_files_that_the_next_one_removes(base: Home) -> None:
     with writing(base.settings(), "test") as copy:
         _close_month(base, copy)
@@ -330,7 +345,7 @@ def _close_month(home: Home, copy: Path) -> None:
     (folder / "snapshot_month=2024-01-01").mkdir()
     with duckdb.connect(str(copy)) as con:
         con.execute(f"copy (select 1 as n) to '{folder}/snapshot_month=2024-01-01/a.parquet'")
-        con.execute("create schema ops; create table ops.month_files (file varchar, folder varchar)")
+        con.execute("create schema if not exists ops; create table ops.month_files (file varchar, folder varchar)")
         con.execute("insert into ops.month_files values ('snapshot_month=2024-01-01/a.parquet', ?)", [str(folder)])
         con.execute(f"create view months as select n from read_parquet(['{folder}/snapshot_month=2024-01-01/a.parquet'])")
 
