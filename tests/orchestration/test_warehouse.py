@@ -310,6 +310,7 @@ def test_a_killed_writer_leaves_the_file_and_the_next_one_works(base: Home) -> N
 
 
 def test_what_a_killed_writer_left_goes_though_nothing_is_written_and_a_rejected_build_stays(base: Home) -> None:
+    settle(base.settings())
     with _running(base, WRITER, until="working") as first:
         settle(base.settings())
         assert working_copy(base.warehouse).exists()
