@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query looker-url dbt-docs report serve report-library pictures mail-servers retention-export backup restore example spark-up spark-down test test-slow test-bigquery lint format reference bench lock clean clean-data
+.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query looker-url dbt-docs report serve report-library pictures mail-servers retention-export backup restore example spark-up spark-down test test-slow test-bigquery lint audit format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -112,6 +112,10 @@ lint: $(VENV)/.dev ## Check locks, format, lint rules, types and SQL
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/sqlfluff lint --disable-progress-bar --processes 2 $(MODELS)
+
+audit: $(VENV)/.dev ## Ask for known vulnerabilities of the locked packages (needs the internet; exit status 3: not checked)
+	@index=$$($(PY) -m pip config get global.index-url 2>/dev/null) && export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; \
+		[ -n "$$UV_DEFAULT_INDEX" ] || unset UV_DEFAULT_INDEX; $(PY) -m orchestration.audit
 
 format: $(VENV)/.dev ## Format Python, repair what the linters can repair
 	$(VENV)/bin/ruff format .

@@ -23,6 +23,7 @@ from orchestration.challenges.findings import ChallengesError, findings_of
 from orchestration.close import CloseError, first_month, plan
 from orchestration.dbt import DbtError, duration, write_docs
 from orchestration.demo import DemoError, generate
+from orchestration.disk import disk_fault
 from orchestration.engine import engine_of
 from orchestration.ingest import IngestError
 from orchestration.mail_servers import MailServersError, check_mail_servers
@@ -68,6 +69,14 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except FAULTS_OF_USE as error:
             raise click.ClickException(str(error)) from error
+        except Exception as error:
+            # Anywhere else that a command writes: Dagster's folder, dbt's, the incidents.
+            if isinstance(error, click.ClickException) or (fault := disk_fault(error)) is None:
+                raise
+            raise click.ClickException(
+                f"Something cannot be written: {fault} ({' '.join(str(error).split())[:300]}). What was shown before is as it "
+                "was; make room, or give the right to write, and run again."
+            ) from error
 
 
 @click.group(cls=Commands)

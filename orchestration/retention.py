@@ -18,8 +18,10 @@ import duckdb
 from orchestration.engine import engine_of
 from orchestration.months import month_text
 from orchestration.settings import Settings
+from orchestration.spreadsheets import as_plain_text_sql
 from orchestration.warehouse import Report, reading, writing
 
+TEXTS = ("customer_id", "source", "status")
 EXPORTS = "ops.retention_exports"
 ACCOUNT = f"""
     create table if not exists {EXPORTS} (
@@ -138,7 +140,8 @@ def _write(connection: duckdb.DuckDBPyConnection, warehouse: Path, file: Path | 
     with _removed_after_failure(file):
         # Into the file that is there: DuckDB would put one in its place that others can read.
         connection.execute(
-            "copy (select customer_id, source, status, due_date, retention_months from overdue order by customer_id) "
+            f"copy (select {', '.join(as_plain_text_sql(name) for name in TEXTS)}, due_date, retention_months "
+            "from overdue order by overdue.customer_id) "
             f"to '{path}' (format csv, header, use_tmp_file false)"
         )
         rule = ", ".join(f"{status}: {months} months after the last contact" for status, months in _rule(connection).items())

@@ -29,6 +29,7 @@ from orchestration.publish import PublishError
 from orchestration.publish.catalog import Mart
 from orchestration.publish.extract import Extract, Row
 from orchestration.publish.status import with_status
+from orchestration.spreadsheets import as_plain_text
 
 MANIFEST = "manifest.json"
 LATEST = "latest"
@@ -196,7 +197,7 @@ def _json(content: dict[str, Any]) -> bytes:
 
 
 def _as_csv(mart: Mart, rows: Sequence[Row]) -> bytes:
-    """UTF-8, commas, a header; dates as 2026-10-01, true and false, null as nothing."""
+    """UTF-8, commas, a header; dates as 2026-10-01, true and false, null as nothing; no text that a spreadsheet computes."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column.name for column in mart.columns)
@@ -205,6 +206,8 @@ def _as_csv(mart: Mart, rows: Sequence[Row]) -> bytes:
 
 
 def _text(value: object) -> object:
+    if isinstance(value, str):
+        return as_plain_text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
