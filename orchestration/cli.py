@@ -440,4 +440,7 @@ def dev(dagster_args: tuple[str, ...]) -> None:
 
     prepare_dagster_home(load_settings())
     os.chdir(PROJECT_ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", "-m", "orchestration.definitions", *dagster_args])
+    # Its page has no password: other machines reach it only where somebody says so.
+    host = [] if any(arg.split("=")[0] in ("-h", "--host") for arg in dagster_args) else ["--host", ADDRESS]
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "orchestration.definitions", *host, *dagster_args]
+    os.execv(sys.executable, command)

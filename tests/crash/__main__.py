@@ -26,10 +26,10 @@ def main(kills: int, seed: int, phases: tuple[str, ...]) -> None:
         done = home.command("build", "--to", MONTHS[-1])
         if done.returncode:
             raise click.ClickException(done.stdout + done.stderr)
-        deployment = Deployment(home, folder / "kept", MONTHS[-1])
+        deployment = Deployment(home, folder / "kept", MONTHS[-1], phases)
         deployment.prepare(click.echo)
         running, faulty, ended = Counter[str](), 0, Counter[str]()
-        for number, (phase, instant) in enumerate(draw(deployment, kills, seed, phases), start=1):
+        for number, (phase, instant) in enumerate(draw(deployment, kills, seed), start=1):
             outcome = deployment.trial(phase, instant)
             (running if outcome.was_running else ended)[phase.name] += 1
             faulty += bool(outcome.faults)

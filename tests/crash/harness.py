@@ -38,6 +38,7 @@ LIMIT_SECONDS = 900
 CLOCK_COLUMNS = ("loaded_at",)
 CLOSING_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
 
+CLOSE_AGAIN = "close again"
 Fingerprint = Mapping[str, tuple[int, str]]
 
 
@@ -113,20 +114,20 @@ def fingerprint(connection: duckdb.DuckDBPyConnection, *schemas: str) -> Fingerp
 class Deployment:
     """A deployment closed up to a month, before and after the files of the next month."""
 
-    def __init__(self, home: Home, keep: Path, closed_until: str, with_postgres: bool = True) -> None:
-        """`home` holds a warehouse closed up to that month; copies of its states are kept in `keep`."""
+    def __init__(self, home: Home, keep: Path, closed_until: str, phases: Sequence[str] = ()) -> None:
+        """`home` holds a warehouse closed up to that month; copies are kept in `keep`; no phase stands for all."""
         self.home, self._keep = home, keep
         self.month = add_months(parse_month(closed_until), 1)
-        self._with_postgres = with_postgres
         to = ("--to", month_text(self.month))
         again = ("build", "--from", closed_until, *to)
-        self.phases = (
+        known = (
             Phase("ingest and close", ("build", *to), starts_before=True),
-            Phase("close again", again, starts_before=False),
+            Phase(CLOSE_AGAIN, again, starts_before=False),
             Phase("report", ("report",), starts_before=True),
             Phase("publish", ("publish",), starts_before=True),
             Phase("backup", ("backup",), starts_before=False),
         )
+        self.phases = tuple(phase for phase in known if not phases or phase.name in phases)
         self.seconds: dict[str, float] = {}
         self.lines: dict[str, int] = {}
 
@@ -149,16 +150,18 @@ class Deployment:
         add_month(self.home.raw, self.month)
         self._save("before")
         for phase in self.phases:
-            if phase.name != "close again":
+            if phase.name != CLOSE_AGAIN:
                 self._finish(*phase.command, measured=phase.name)
                 say(f"undisturbed {phase.name}: {self.seconds[phase.name]:.1f} s")
         # The job of the close writes the report; without a month that is new the command writes it too.
         self.after = self.look()
         self._save("after")
-        self._finish(*self.phases[1].command, measured="close again")
-        say(f"undisturbed close again: {self.seconds['close again']:.1f} s")
-        if (again := self.look()) != self.after:
-            raise AssertionError(f"Closing again gave other rows: {self._difference(again, self.after)}")
+        for phase in self.phases:
+            if phase.name == CLOSE_AGAIN:
+                self._finish(*phase.command, measured=phase.name)
+                say(f"undisturbed {phase.name}: {self.seconds[phase.name]:.1f} s")
+                if (again := self.look()) != self.after:
+                    raise AssertionError(f"Closing again gave other rows: {self._difference(again, self.after)}")
 
     def _save(self, name: str) -> None:
         shutil.rmtree(self._keep / name, ignore_errors=True)
@@ -249,8 +252,6 @@ class Deployment:
 
     def _published(self) -> Fingerprint:
         """The published tables as bi_reader sees them."""
-        if not self._with_postgres:
-            return {}
         folder = self.home.folder / "postgres"
         with embedded_server(folder) as dsn, psycopg.connect(reader_dsn(dsn, folder), autocommit=True) as connection:
             names = connection.execute(
@@ -321,8 +322,8 @@ class Deployment:
         return [f"left behind: {', '.join(sorted(found)[:5])}"] if found else []
 
 
-def draw(deployment: Deployment, kills: int, seed: int, phases: Sequence[str] = ()) -> list[tuple[Phase, Instant]]:
+def draw(deployment: Deployment, kills: int, seed: int) -> list[tuple[Phase, Instant]]:
     """Return which phase to kill when, the phases in turn."""
     dice = random.Random(seed)
-    chosen = [phase for phase in deployment.phases if not phases or phase.name in phases]
-    return [(phase, deployment.instant(phase, dice)) for phase in (chosen[i % len(chosen)] for i in range(kills))]
+    turns = [deployment.phases[i % len(deployment.phases)] for i in range(kills)]
+    return [(phase, deployment.instant(phase, dice)) for phase in turns]

@@ -65,7 +65,7 @@ happened as (
                 as {{ channel }}_opt_out_at,
         {% endfor -%}
         {% for type in activity_types -%}
-            max(case when activity_type = '{{ type }}' then occurred_at end) as act_{{ loop.index }}_at,
+            max(case when activity_type = {{ text_literal(type) }} then occurred_at end) as act_{{ loop.index }}_at,
         {% endfor -%}
         max(case when activity_type is not null then occurred_at end) as last_act_at
     from traces
@@ -108,7 +108,7 @@ joined as (
         case
             when opening.last_act_at > happened.last_act_at or happened.last_act_at is null then opening.last_act_type
             {% for type in activity_types -%}
-                when happened.act_{{ loop.index }}_at = happened.last_act_at then '{{ type }}'
+                when happened.act_{{ loop.index }}_at = happened.last_act_at then {{ text_literal(type) }}
             {% endfor %}
         end as last_act_type,
         {% for channel in var('channels') -%}
