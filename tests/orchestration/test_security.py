@@ -71,9 +71,8 @@ def test_words_and_paths_with_quotes_are_taken_as_they_are(tmp_path: Path, dbt_t
     home.folder.mkdir()
     home.raw.symlink_to(blank.raw)
     words = [HOSTILE, "site_visit"]
-    overrides: dict[str, object] = dict.fromkeys(
-        ("activity_event_types", "order_statuses_not_counted", "contract_statuses_not_counted"), words
-    )
+    names = ("activity_event_types", "order_statuses_not_counted", "contract_statuses_not_counted")
+    overrides: dict[str, object] = dict.fromkeys(names, words)
     overrides["placeholders"] = {"values": [HOSTILE], "birth_dates": ["1900-01-01"], "email_local_parts": [HOSTILE]}
     more = {"BATHTUB_VARS": json.dumps(overrides)}
     built = home.command("build", "--to", MONTHS[0], **more)
