@@ -88,9 +88,7 @@ def test_a_full_disk_is_named_by_each_command(built: Built, mount: Mount) -> Non
     assert _flows(home) == before
 
 
-def test_files_are_not_published_to_a_full_disk_and_the_last_publication_counts(
-    built: Built, mount: Mount, tmp_path: Path
-) -> None:
+def test_files_are_not_published_to_a_full_disk(built: Built, mount: Mount, tmp_path: Path) -> None:
     home, full = built.copy_to(tmp_path / "home"), mount("disk", "64k")
     more = {"BATHTUB_PUBLISH_DIR": str(full), "BATHTUB_POSTGRES_DIR": str(tmp_path / "postgres")}
     told = _refused(home, "publish", **more)
