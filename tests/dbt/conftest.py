@@ -1,15 +1,17 @@
-"""dbt as a command on a warehouse of its own, away from the user's folders and settings."""
+"""dbt on a warehouse of its own, away from the user's folders and settings."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import pytest
@@ -17,8 +19,8 @@ import pytest
 from orchestration.contract import raw_tables
 from orchestration.month_files import months_dir
 from orchestration.settings import DBT_PROJECT_DIR
+from tests.end_to_end.closing import invoke, manifest_of
 
-DBT = Path(sys.executable).with_name("dbt")
 OPS_TABLES = """
 create schema ops;
 create table ops.warehouse (raw_dir varchar, history_loaded_until timestamp, first_month date);
@@ -40,13 +42,13 @@ class DbtRun:
 def run_dbt(
     folder: Path,
     *args: str,
-    project: Path = DBT_PROJECT_DIR,
     variables: Mapping[str, str] | None = None,
-    program: Sequence[str] = (str(DBT),),
+    program: Sequence[str] = (),
 ) -> DbtRun:
     """Run `dbt *args` with further environment variables, by default on the warehouse `folder/bathtub.duckdb`.
 
-    dbt's target and logs stay in `folder`.
+    dbt's target and logs stay in `folder`. It runs in this process, on the project parsed once; `program` runs as a process of
+    its own instead, which parses the project for its target.
     """
     results = folder / "target" / "run_results.json"
     results.unlink(missing_ok=True)
@@ -56,10 +58,22 @@ def run_dbt(
         "DBT_LOG_PATH": str(folder / "logs"),
         **(variables or {}),
     }
-    command = [*program, "--no-use-colors", *args, "--project-dir", str(project), "--profiles-dir", str(project)]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    if program:
+        where = ("--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR))
+        command = [*program, "--no-use-colors", *args, *where]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        code, output = done.returncode, done.stdout + done.stderr
+    else:
+        code, output = _run_warm(args, env)
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
-    return DbtRun(done.returncode, done.stdout + done.stderr, {node["unique_id"]: node for node in nodes})
+    return DbtRun(code, output, {node["unique_id"]: node for node in nodes})
+
+
+def _run_warm(args: Sequence[str], env: Mapping[str, str]) -> tuple[int, str]:
+    manifest, said = manifest_of(DBT_PROJECT_DIR), io.StringIO()
+    with patch.dict(os.environ, env, clear=True), redirect_stdout(said):
+        result = invoke(DBT_PROJECT_DIR, ["--no-use-colors", *args], manifest)
+    return 0 if result.success else 1, said.getvalue()
 
 
 def make_warehouse(folder: Path, first_month: str = "2024-01-01") -> Path:

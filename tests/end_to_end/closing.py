@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import duckdb
@@ -22,7 +25,7 @@ from dbt.contracts.graph.nodes import CompiledNode
 from orchestration.close import dbt_close_args, record_first_month
 from orchestration.dbt import dbt_environment, failure_sentence
 from orchestration.ingest import IngestResult, ingest
-from orchestration.month_files import months_dir
+from orchestration.month_files import follow, months_dir
 from orchestration.months import months_between
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings, load_settings
 
@@ -49,28 +52,37 @@ def _settings(raw_dir: Path, warehouse: Path, variables: Mapping[str, object]) -
 
 
 @cache
-def _parsed(project: Path) -> Manifest:
-    manifest = _invoke(project, ["parse"]).result
+def parsed(project: Path) -> tuple[Manifest, Path]:
+    """The project, parsed once for all tests, and the folder of what dbt writes of it; not to be written to."""
+    target = Path(mkdtemp(prefix="bathtub-parsed-"))
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_TARGET_PATH", str(target))
+        manifest = _invoke(project, ["parse"]).result
     assert isinstance(manifest, Manifest)
-    return manifest
+    return manifest, target
 
 
-def _manifest(project: Path) -> Manifest:
-    """The project, parsed once. dbt marks the queries that it has put ephemeral models into, and would not do so again."""
-    manifest = _parsed(project)
+def manifest_of(project: Path) -> Manifest:
+    """The parsed project. dbt marks the queries that it has put ephemeral models into, and would not do so again."""
+    manifest, _ = parsed(project)
     for node in manifest.nodes.values():
         if isinstance(node, CompiledNode):
             node.compiled, node.extra_ctes_injected, node.extra_ctes = False, False, []
     return manifest
 
 
-def _invoke(project: Path, args: list[str], manifest: Manifest | None = None) -> Any:
-    result = dbtRunner(manifest=manifest).invoke(
-        ["--quiet", "--log-level-file", "none", *args, "--project-dir", str(project), "--profiles-dir", str(project)]
-    )
+def invoke(project: Path, args: Sequence[str], manifest: Manifest | None = None) -> Any:
+    """Run a dbt command in this process, and leave the warehouse closed."""
+    result = dbtRunner(manifest=manifest).invoke([*args, "--project-dir", str(project), "--profiles-dir", str(project)])
     # DuckDB takes one writer, and the test reads next.
     connections: Any = DuckDBConnectionManager
     connections.close_all_connections()
+    return result
+
+
+def _invoke(project: Path, args: list[str], manifest: Manifest | None = None) -> Any:
+    result = invoke(project, ["--quiet", "--log-level-file", "none", *args], manifest)
     assert result.exception is None, result.exception
     return result
 
@@ -112,16 +124,29 @@ def close(
             patch.setenv(name, value)
         no_tests = [] if with_tests else ["--exclude-resource-type", "test"]
         only = ["--indirect-selection", "cautious", "--select", *(f"+{model}" for model in made)] if made else []
-        result = _invoke(project, [*args, *no_tests, *only], _manifest(project))
+        result = _invoke(project, [*args, *no_tests, *only], manifest_of(project))
     if not result.success:
         run_results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))
         pytest.fail(f"Closing {first:%Y-%m} to {last:%Y-%m}: {failure_sentence(run_results)}")
 
 
-def close_months(raw_dir: Path, warehouse: Path, first: date, last: date, variables: Mapping[str, object]) -> None:
+def close_months(
+    raw_dir: Path, warehouse: Path, first: date, last: date, variables: Mapping[str, object], made: Sequence[str] = ()
+) -> None:
     """Ingest a raw folder and close its months `first` to `last` in one run."""
     bring_in(raw_dir, warehouse, first, variables)
-    close(warehouse, first, last, variables)
+    close(warehouse, first, last, variables, made=made)
+
+
+def copied(warehouse: Path, folder: Path) -> Path:
+    """Copy a warehouse with its closed months to a folder, and return the copy."""
+    copy = folder / warehouse.name
+    folder.mkdir(exist_ok=True)
+    shutil.copy2(warehouse, copy)
+    shutil.copytree(months_dir(warehouse), months_dir(copy))
+    with duckdb.connect(str(copy)) as connection:
+        follow(connection, copy)
+    return copy
 
 
 def query(warehouse: Path, sql: str) -> Rows:

@@ -39,10 +39,11 @@ def _spoil(file: Path) -> None:
     file.write_bytes(content)
 
 
-@pytest.fixture
-def closed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse with all months closed, over one file per table and month of which only the last can be read."""
-    warehouse, raw_dir = tmp_path / WAREHOUSE, tmp_path / "raw"
+    folder = tmp_path_factory.mktemp("bounded")
+    warehouse, raw_dir = folder / WAREHOUSE, folder / "raw"
     for month in months_between(FIRST, LAST):
         _month_of(month).write(raw_dir, part=f"{month:%Y-%m}")
     bring_in(raw_dir, warehouse, FIRST, ZONE)

@@ -20,11 +20,10 @@ from email_validator import EmailNotValidError, validate_email
 from phonenumbers import CountryCodeSource, NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from orchestration.case_study import DEMO_END
-from orchestration.demo import generate
 from orchestration.months import add_months, months_between
 from orchestration.reference.postal_codes import ANYTHING, published_forms
 from tests.end_to_end.closing import WAREHOUSE, close_months, query
-from tests.end_to_end.conftest import TRAPS_ZONE
+from tests.end_to_end.conftest import SMALL_DEMO_MONTHS, TRAPS_ZONE
 from tests.end_to_end.oracle import CHANNELS, Oracle
 from tests.end_to_end.random_base import History
 from tests.end_to_end.raw_base import RawBase, Row
@@ -424,9 +423,6 @@ def test_traps(closed_traps: Path) -> None:
     _check(closed_traps, FIRST, LAST, TRAPS_ZONE)
 
 
-def test_demo(tmp_path: Path) -> None:
-    generate(tmp_path / "raw", profiles=1_500, months=14, end=DEMO_END)
+def test_demo(small_demo: tuple[Path, Path]) -> None:
     # From before the first coordinate changed: a first close does not see that an opt-in stayed behind before it.
-    first = add_months(DEMO_END, -6)
-    close_months(tmp_path / "raw", tmp_path / WAREHOUSE, first, DEMO_END, {})
-    _check(tmp_path / WAREHOUSE, first, DEMO_END, "Europe/Paris")
+    _check(small_demo[1], add_months(DEMO_END, 1 - SMALL_DEMO_MONTHS), DEMO_END, "Europe/Paris")

@@ -49,16 +49,20 @@ shapes = st.builds(
     grace_days=st.sampled_from([0, 1, 2, 5, 27]),
     history_month=st.sampled_from([2, 1, 0]),
 )
+# Bases that stay the same, with a leap February and a turn of the clock in each hemisphere; the slow tests draw theirs.
+LEAP_FEBRUARY = Shape(seed=20240229, first=date(2024, 1, 1), n_months=3, zone="America/New_York", grace_days=2, history_month=1)
+SOUTHERN_SPRING = Shape(
+    seed=20230924, first=date(2023, 9, 1), n_months=3, zone="Pacific/Auckland", grace_days=5, history_month=1
+)
 # Profiles do not depend on each other: the message names the one that differs, which no shrinking would make smaller.
-few = settings(
-    max_examples=2,
+many = settings(
+    max_examples=3,
     deadline=None,
-    derandomize=True,
     database=None,
+    print_blob=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-many = settings(few, max_examples=3, derandomize=False, print_blob=True)
 
 
 def _by_hand(base: RawBase, shape: Shape, warehouse: Path) -> None:
@@ -100,18 +104,17 @@ def _check_shape(shape: Shape) -> None:
         _by_hand(base, shape, at_once)
         expected = closed_tables(at_once, STATE)
 
+        # The data tests have passed on the same rows.
         for month in months_between(shape.first, shape.last):
-            close(stepwise, month, month, shape.variables)
+            close(stepwise, month, month, shape.variables, with_tests=False)
         _assert_equal(base, expected, closed_tables(stepwise, STATE))
 
         close(at_once, add_months(shape.first, 1), add_months(shape.last, -1), shape.variables, with_tests=False)
         _assert_equal(base, expected, closed_tables(at_once, STATE))
 
 
-@few
-@given(shape=shapes)
-def test_months_one_by_one_are_the_range_and_the_count_by_hand(shape: Shape) -> None:
-    _check_shape(shape)
+def test_months_one_by_one_are_the_range_and_the_count_by_hand() -> None:
+    _check_shape(LEAP_FEBRUARY)
 
 
 @pytest.mark.slow
@@ -165,10 +168,8 @@ def _check_feed(shape: Shape) -> None:
         _by_hand(base, shape, nightly)
 
 
-@settings(few, max_examples=2)
-@given(shape=shapes)
-def test_month_closed_at_its_time_is_the_month_rebuilt_later(shape: Shape) -> None:
-    _check_feed(shape)
+def test_month_closed_at_its_time_is_the_month_rebuilt_later() -> None:
+    _check_feed(SOUTHERN_SPRING)
 
 
 @pytest.mark.slow
