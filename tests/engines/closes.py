@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.close import dbt_close_args
+from orchestration.close import dbt_close_args, record_closed
 from orchestration.dbt import ensure_manifest, environment, failure_sentence, run_dbt
 from orchestration.engine import engine_of
 from orchestration.months import months_between
@@ -86,6 +86,7 @@ class Base:
     def close(self, first: date, last: date, *more: str) -> None:
         """Close months on both engines; `more` goes to dbt on Spark."""
         close_on_duckdb(self.on_duckdb, first, last, self.variables, with_tests=False)
+        record_closed(self.on_duckdb, months_between(first, last), datetime.now(UTC), uuid.uuid4().hex)
         self.close_on_spark(first, last, *more)
 
     def close_on_spark(self, first: date, last: date, *more: str) -> None:
