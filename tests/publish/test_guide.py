@@ -89,7 +89,7 @@ def _level(report: Report) -> Figures:
 
 
 def _movements(report: Report, scope: str, *by: str) -> Figures:
-    found = {}
+    found: Figures = {}
     for move in report.content["movements"]:
         for key, n in report.sums("flows", f"{scope}|{move['name']}", *by).items():
             found[*key, move["name"]] = (move["sign"] * n,)
