@@ -277,7 +277,9 @@ class Progress:
             done, total = int(data["batch_index"]) - 1, int(data["total_batches"])
             words = str(data["description"]).split()
             month, model = words[1][:7], words[-1]
-            # `core.int_customer_months` carries the customers from month to month.
+            # `core.int_customer_months` carries the customers from month to month. What else goes by month is short.
+            if not model.endswith("_months"):
+                return
             what = model.split(".")[-1].removeprefix("int_").removesuffix("_months") + "s"
             self._report(f"  closing {month}, {what}: month {done + 1} of {total}{self._time_left(model, done, total)}")
         elif name == "LogModelResult" and data.get("status") not in ("error", "skipped"):

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -22,6 +22,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import CompiledNode
 
+from orchestration import versions
 from orchestration.close import dbt_close_args, record_first_month
 from orchestration.dbt import dbt_environment, failure_sentence
 from orchestration.ingest import IngestResult, ingest
@@ -93,6 +94,8 @@ def bring_in(
     """Ingest a raw folder into a warehouse whose history begins with the month `first`."""
     result = ingest(_settings(raw_dir, warehouse, variables), warehouse, now=now)
     record_first_month(warehouse, first)
+    with duckdb.connect(str(warehouse)) as connection:
+        versions.record(connection, now or datetime.now(UTC))
     return result
 
 

@@ -117,7 +117,7 @@ def test_readers_see_old_or_new_during_a_close_and_a_re_close(base: Base) -> Non
 
 
 def test_a_failed_close_changes_nothing_and_leaves_nothing(base: Base) -> None:
-    base.close_on_spark(JANUARY, JANUARY, *NO_TESTS)
+    base.close(JANUARY, JANUARY, *NO_TESTS)
     before, (published,) = seen(base), stored_runs(base)
     with connecting(base.settings) as session:
         kept = session.views("ops")["ingested_tables"]
@@ -129,7 +129,7 @@ def test_a_failed_close_changes_nothing_and_leaves_nothing(base: Base) -> None:
     assert seen(base) == before
     assert closed_months(base) == [JANUARY]
     (failed,) = stored_runs(base) - {published}
-    base.close_on_spark(FEBRUARY, FEBRUARY, *NO_TESTS)
+    base.close(FEBRUARY, FEBRUARY, *NO_TESTS)
     assert failed not in stored_runs(base)
     assert published in stored_runs(base)
     base.close(JANUARY, FEBRUARY, *NO_TESTS)
