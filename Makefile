@@ -2,7 +2,7 @@
 # Settings are environment variables (see .env.example); a .env file adds those that the environment does not set.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build dev challenges alerts confirm-deletion publish query looker-url dbt-docs report serve report-library pictures mail-servers retention-export backup restore example spark-up spark-down test test-slow test-bigquery lint audit format reference bench lock clean clean-data
+.PHONY: help setup demo build restate dev challenges alerts confirm-deletion publish query looker-url dbt-docs report serve report-library pictures mail-servers retention-export backup restore example spark-up spark-down test test-slow test-bigquery lint audit format reference bench lock clean clean-data
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,7 +27,11 @@ demo: $(VENV)/.base ## Make a realistic base, close all its months, say where th
 	@$(RUN) orchestration demo
 
 build: $(VENV)/.base ## Close the months that are not closed yet (FROM=2024-01 TO=2026-10 bound them)
-	@$(RUN) orchestration build $(MONTHS)
+	@$(RUN) orchestration build $(MONTHS) $(if $(MARK_BREAK),--mark-break)
+
+restate: $(VENV)/.base ## Compute closed months again, late rows where they happened (FROM=2026-03; DRY_RUN=1 shows, YES=1 does)
+	@if [ -z '$(FROM)' ]; then echo 'Say from which month: make restate FROM=2026-03 DRY_RUN=1' >&2; exit 2; fi
+	@$(RUN) orchestration restate --from '$(FROM)' $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes)
 
 dev: $(VENV)/.base ## Open the orchestrator's web page on this machine
 	@$(RUN) orchestration dev

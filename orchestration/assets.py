@@ -17,6 +17,7 @@ from dagster import (
     Failure,
     MaterializeResult,
     MonthlyPartitionsDefinition,
+    Output,
     RetryPolicy,
     TableColumn,
     TableSchema,
@@ -25,6 +26,7 @@ from dagster import (
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 
+from orchestration.again import Again
 from orchestration.alerts.catalogue import all_rules
 from orchestration.alerts.deletions import confirmed, departures, refusal
 from orchestration.alerts.messages import observed_against, place
@@ -52,7 +54,9 @@ from orchestration.dbt import (
 )
 from orchestration.engine import Close, engine_of
 from orchestration.ingest import IngestError, TableResult
+from orchestration.late_rows import late_rows
 from orchestration.months import month_text
+from orchestration.person_level import retire
 from orchestration.settings import ConfigurationError, Settings, parse_month
 
 RETRY = RetryPolicy(max_retries=2, delay=20, backoff=Backoff.EXPONENTIAL)
@@ -155,6 +159,8 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                 if not months:
                     raise CloseError(f"No month from {keys.start} to {keys.end} has an activity in the raw files.")
                 refuse_mass_deletion(settings, close, state)
+                again = Again(context.run, settings, close, manifest, months, now, context.log.info)
+                again.prepare(state)
                 close.begin(first_month(settings.vars, state) or months[0], months)
                 try:
                     yield from _close(context, settings, close, months)
@@ -164,9 +170,13 @@ def model_assets(settings: Settings, manifest: Path, partitions: MonthlyPartitio
                         f"make build FROM={month_text(months[0])} TO={month_text(max([months[-1], *state.closed]))}",
                         allow_retries=error.may_pass_later,
                     ) from error
+                again.log()
                 if not context.is_subset:
                     _refuse_what_does_not_add_up(context, settings, close, state, months, now)
+                    if close.file is not None:
+                        retire(close.file, months, settings.vars.person_level_months, context.log.info)
                     close.publish(months, now, context.run.run_id)
+                    again.record()
         except FINAL_ERRORS as error:
             raise Failure(str(error), allow_retries=False) from error
         except (KeyboardInterrupt, DagsterExecutionInterruptedError) as error:
@@ -240,9 +250,20 @@ def _close(context: AssetExecutionContext, settings: Settings, close: Close, mon
     if not run.succeeded:
         yield from page.checks(results)
         raise _failure(run, settings, artefacts, progress)
-    yield from page.everything(results, close.relations)
+    for event in page.everything(results, close.relations):
+        is_of_late_rows = isinstance(event, Output) and event.output_name.endswith("int_late_rows")
+        yield event.with_metadata({**event.metadata, **_late_metadata(close, months)}) if is_of_late_rows else event
     # After a failure, the SQL that was run and dbt's log stay there.
     shutil.rmtree(artefacts, ignore_errors=True)
+
+
+def _late_metadata(close: Close, months: list[date]) -> dict[str, Any]:
+    """Return what came late to the months of a close, for the page of the asset that counts it."""
+    if close.file is None:
+        return {}
+    found = late_rows(close.rows, months)
+    lines = [f"{r.n_rows:,} {r.table} of {month_text(r.happened_month)} in {month_text(r.closed_month)}" for r in found]
+    return {"late_rows": sum(r.n_rows for r in found), "late_rows_by_month": "; ".join(lines) or "none"}
 
 
 def _failure(run: DbtRun, settings: Settings, artefacts: Path, progress: Progress) -> DbtError:

@@ -25,7 +25,9 @@ from orchestration.dbt import DbtError, duration, write_docs
 from orchestration.demo import DemoError, generate
 from orchestration.disk import disk_fault
 from orchestration.engine import engine_of
+from orchestration.erasure import HOW_TO_ERASE, count_left
 from orchestration.ingest import IngestError
+from orchestration.late_rows import late_lines
 from orchestration.mail_servers import MailServersError, check_mail_servers
 from orchestration.months import add_months, last_closable, month_text
 from orchestration.params import Month
@@ -33,6 +35,8 @@ from orchestration.publish import PublishError
 from orchestration.report.data import ReportError
 from orchestration.report.serve import ADDRESS, PORT, server
 from orchestration.report.write import LATEST, Written, print_pdf, write_report
+from orchestration.restatement import dry_run as try_restatement
+from orchestration.restatement import latest_id, months_to_restate, n_logged, summary
 from orchestration.retention import RetentionError, Selection, export_overdue
 from orchestration.settings import LANGUAGES, MARTS, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
@@ -92,18 +96,22 @@ def main() -> None:
 @main.command()
 @click.option("--from", "first", type=Month(), help="First month to close; by default the first that is open.")
 @click.option("--to", "last", type=Month(), help="Last month to close; by default the last whose grace is over.")
+@click.option("--mark-break", is_flag=True, help="Close on under a changed definition, and mark the break.")
 @click.option("--verbose", is_flag=True, help="Show all that Dagster and dbt say.")
-def build(first: date | None, last: date | None, verbose: bool) -> None:
+def build(first: date | None, last: date | None, mark_break: bool, verbose: bool) -> None:
     """Bring new raw files in and close the months that are not closed yet."""
-    _build(load_settings(), first, last, verbose)
+    _build(load_settings(), first, last, verbose, mark_break)
 
 
-def _build(settings: Settings, first: date | None, last: date | None, verbose: bool) -> None:
-    started = time.monotonic()
+def _build(settings: Settings, first: date | None, last: date | None, verbose: bool, mark_break: bool = False) -> None:
+    started, began_at = time.monotonic(), datetime.now(UTC)
     engine = engine_of(settings)
     engine.settle(log.info)
     state = engine.read_state()
     if state.closed and not plan(settings.vars, state, datetime.now(UTC), first, last):
+        if settings.target == "duckdb" and settings.raw_dir.is_dir():
+            # Whoever was deleted in the source is erased by the next run, also by one that closes nothing.
+            engine.refresh_raw(log.info)
         log.info("Nothing to close: %s is closed up to %s.", engine.place, month_text(state.closed[-1]))
         return
     log.info("Reading raw files from %s", settings.raw_dir)
@@ -122,11 +130,53 @@ def _build(settings: Settings, first: date | None, last: date | None, verbose: b
         return
     log.info("Closing %s", _span(months))
     # Dagster takes seconds to import; a build with nothing to close does without it.
+    from orchestration.again import MARK_BREAK
     from orchestration.run import close_through_dagster
 
-    close_through_dagster(settings, months, verbose)
+    close_through_dagster(settings, months, verbose, {MARK_BREAK: "yes"} if mark_break else {})
     log.info("Closed %s in %s.", _span(months), duration(time.monotonic() - started))
+    if settings.target == "duckdb":
+        for line in late_lines(engine.rows, months):
+            log.info("%s", line)
+        if n_changed := n_logged(settings.warehouse, began_at):
+            log.info("%s published values changed; marts.restatements has them.", f"{n_changed:,}")
+    elif n_left := count_left(engine.rows, datetime.now(UTC)):
+        log.warning(
+            "%s deleted profiles are still in the closed months on %s: %s.", f"{n_left:,}", settings.target, HOW_TO_ERASE
+        )
     _show_result(settings)
+
+
+@main.command()
+@click.option("--from", "first", type=Month(), required=True, help="First closed month to compute again, up to the last one.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--verbose", is_flag=True, help="Show all that Dagster and dbt say.")
+def restate(first: date, dry_run: bool, yes: bool, verbose: bool) -> None:
+    """Compute closed months again with each late row in the month where it happened, and log what that changes."""
+    settings, now = load_settings(), datetime.now(UTC)
+    months = months_to_restate(settings, first, now)
+    if dry_run:
+        log.info("Computing %s again, without publishing", _span(months))
+        for line in try_restatement(settings, months, now, log.info):
+            log.info("%s", line)
+        log.info("Nothing was changed. To restate: make restate FROM=%s YES=1", month_text(first))
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CloseError(
+                f"A restatement changes published figures; say that you want it: YES=1, or see first what "
+                f"would change: make restate FROM={month_text(first)} DRY_RUN=1"
+            )
+        click.confirm(f"This changes the published figures of {_span(months)} (DRY_RUN=1 shows how). Restate them?", abort=True)
+    log.info("Restating %s", _span(months))
+    from orchestration.again import RESTATE
+    from orchestration.run import close_through_dagster
+
+    close_through_dagster(settings, months, verbose, {RESTATE: "yes"})
+    for line in summary(settings.warehouse, latest_id(settings.warehouse) or ""):
+        log.info("%s", line)
+    log.info("Logged in marts.restatements.")
 
 
 def _span(months: list[date]) -> str:

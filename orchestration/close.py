@@ -16,6 +16,7 @@ from orchestration.warehouse import reading
 
 # A base whose first row lies this far back more likely has a wrong date than so long a history.
 LONGEST_UNASKED_HISTORY = 360
+PERSON_LEVEL_FROM = "select min(snapshot_month) from ops.month_files where model = 'int_customer_months'"
 
 
 class CloseError(Exception):
@@ -24,10 +25,12 @@ class CloseError(Exception):
 
 @dataclass(frozen=True)
 class WarehouseState:
-    """What the warehouse knows of the base: its first month (None without any activity) and the months closed so far."""
+    """What the warehouse knows of the base: its first month (None without any activity), the months closed and kept so far."""
 
     first_month: date | None = None
     closed: tuple[date, ...] = ()
+    # The oldest month whose customer-level rows are kept; None where all are.
+    person_level_from: date | None = None
 
 
 def read_state(warehouse: Path) -> WarehouseState:
@@ -51,7 +54,8 @@ def read_state(warehouse: Path) -> WarehouseState:
             if "closed_months" in tables
             else []
         )
-    return WarehouseState(found[0] if found else None, tuple(row[0] for row in closed))
+        kept = connection.execute(PERSON_LEVEL_FROM).fetchone() if "month_files" in tables else None
+    return WarehouseState(found[0] if found else None, tuple(row[0] for row in closed), kept[0] if kept else None)
 
 
 def first_month(variables: Vars, state: WarehouseState) -> date | None:
@@ -92,6 +96,7 @@ def plan(
         )
     if first is not None and last is not None and first > last:
         raise CloseError(f"FROM={month_text(first)} lies after TO={month_text(last)}.")
+    _refuse_without_the_month_before(variables, state, wanted_first)
     months = months_between(wanted_first, wanted_last)
     if len(months) > LONGEST_UNASKED_HISTORY and variables.first_month is None:
         raise CloseError(
@@ -100,6 +105,17 @@ def plan(
             f"BATHTUB_VARS='{{first_month: {month_text(add_months(closable, -35))}}}'"
         )
     return months
+
+
+def _refuse_without_the_month_before(variables: Vars, state: WarehouseState, first: date) -> None:
+    kept_from = state.person_level_from
+    if kept_from is None or not state.closed or kept_from <= state.closed[0] or first > kept_from:
+        return
+    raise CloseError(
+        f"{month_text(first)} cannot be closed again: the customer-level months before {month_text(kept_from)} were deleted "
+        f"after person_level_months = {variables.person_level_months}; the earliest that can be is "
+        f"{month_text(add_months(kept_from, 1))}. For earlier ones, build a new base: another BATHTUB_WAREHOUSE."
+    )
 
 
 def dbt_close_args(months: Sequence[date], overrides: Mapping[str, object] | None = None) -> list[str]:

@@ -287,6 +287,8 @@ class Progress:
             # On Spark, dbt works in `building_marts`.
             if relation.get("schema", "").endswith("marts"):
                 self._report(f"  marts.{relation['alias']}")
+        elif name == "LogTestResult" and data.get("status") == "warn":
+            self._report(f"  Warning: the check {data['name']} found {data['num_failures']} (docs/operations.md).")
 
     def _time_left(self, model: str, done: int, total: int) -> str:
         now = time.monotonic()

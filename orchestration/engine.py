@@ -24,6 +24,10 @@ class Close(Protocol):
     """A close under way: nobody else writes, and readers see nothing of it until it is published."""
 
     @property
+    def file(self) -> Path | None:
+        """The DuckDB file that is being written; None where the base is on a cluster."""
+
+    @property
     def state(self) -> WarehouseState:
         """The months closed before."""
 
@@ -129,6 +133,10 @@ class DuckDBEngine:
 @dataclass(frozen=True)
 class _DuckDBClose:
     copy: Path
+
+    @property
+    def file(self) -> Path:
+        return self.copy
 
     @property
     def state(self) -> WarehouseState:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +44,8 @@ def open_instance(settings: Settings) -> DagsterInstance:
         return DagsterInstance.get()
 
 
-def close_through_dagster(settings: Settings, months: list[date], verbose: bool) -> None:
-    """Run the job `monthly_close` over consecutive months in this process.
+def close_through_dagster(settings: Settings, months: list[date], verbose: bool, tags: Mapping[str, str] | None = None) -> None:
+    """Run the job `monthly_close` over consecutive months in this process, with further `tags` of the run.
 
     Raises:
         CloseError: a step failed; the message says why.
@@ -55,11 +55,11 @@ def close_through_dagster(settings: Settings, months: list[date], verbose: bool)
     from orchestration.jobs import monthly_close, partition_range
 
     level = "DEBUG" if verbose else "CRITICAL"
-    with open_instance(settings) as instance, in_batches(instance), _quiet(verbose):
+    with open_instance(settings) as instance, in_batches(instance), quiet(verbose):
         end_killed_runs(instance)
         result = definitions.resolve_job_def(monthly_close.name).execute_in_process(
             instance=instance,
-            tags={**partition_range(months), PROCESS: f"{socket.gethostname()}/{os.getpid()}"},
+            tags={**partition_range(months), PROCESS: f"{socket.gethostname()}/{os.getpid()}", **(tags or {})},
             run_config={"loggers": {"console": {"config": {"log_level": level}}}},
             raise_on_error=False,
         )
@@ -96,9 +96,9 @@ def _alone_in(settings: Settings) -> FileLock:
 
 
 @contextlib.contextmanager
-def _quiet(verbose: bool) -> Iterator[None]:
+def quiet(is_verbose: bool) -> Iterator[None]:
     """Keep dbt's log lines, which Dagster repeats on standard output, in the log of the run only."""
-    if verbose:
+    if is_verbose:
         yield
         return
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):

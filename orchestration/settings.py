@@ -206,6 +206,7 @@ class Vars(_Strict):
     age_bands: Annotated[list[int], AfterValidator(_increasing)]
     prospect_ages: Annotated[list[int], Field(min_length=2, max_length=2), AfterValidator(_increasing)]
     retention_months: RetentionMonths
+    private_list_days: int = Field(ge=1, le=3_650)
     projection: Projection
     soft_bounces_in_a_row: int = Field(ge=1)
     min_source_profiles: int = Field(ge=1)
@@ -215,6 +216,8 @@ class Vars(_Strict):
     report_language: Literal["fr", "en"]
     phone_regions: Annotated[list[str], AfterValidator(_phone_regions)]
     closing_grace_days: int = Field(ge=0, le=27)
+    # A close reads the month before; closing the latest month again needs it kept.
+    person_level_months: int = Field(ge=2, le=1200)
     history_loaded_until: Annotated[datetime | None, AfterValidator(_utc_naive)]
 
     @model_validator(mode="after")

@@ -87,7 +87,7 @@ def writing(settings: Settings, purpose: str, report: Report = _silent) -> Itera
     """
     warehouse = settings.warehouse
     with holding(settings, purpose, report), for_the_owner_alone(), _disk_faults(warehouse):
-        copy = _copy_of(warehouse)
+        copy = _copy_of(settings)
         yield copy
         _publish(copy, warehouse)
 
@@ -165,7 +165,8 @@ def _holder(holder_file: Path) -> str:
     return f"Another run is writing to the warehouse ({holder['purpose']}, process {holder['pid']}, since {holder['started']})."
 
 
-def _copy_of(warehouse: Path) -> Path:
+def _copy_of(settings: Settings) -> Path:
+    warehouse = settings.warehouse
     copy = working_copy(warehouse)
     for leftover in building_dir(warehouse).iterdir():
         if leftover.name != "writer.json":
@@ -196,7 +197,7 @@ def _copy_of(warehouse: Path) -> Path:
         with duckdb.connect(str(copy)) as connection:
             month_files.follow(connection, warehouse)
     if schema_version < versions.SCHEMA_VERSION:
-        _migrate(copy, warehouse)
+        _migrate(copy, settings)
     return copy
 
 
@@ -206,12 +207,14 @@ def _require_version(warehouse: Path, schema_version: int, to_migrate: bool = Fa
         raise WarehouseError(f"{warehouse} {reason}.")
 
 
-def _migrate(copy: Path, warehouse: Path) -> None:
+def _migrate(copy: Path, settings: Settings) -> None:
     try:
         with duckdb.connect(str(copy)) as connection:
-            versions.migrate(connection)
+            versions.migrate(connection, settings.vars)
     except versions.MigrationError as error:
-        raise WarehouseError(f"{warehouse} was written by an earlier version of Bathtub and is as it was: {error}") from error
+        raise WarehouseError(
+            f"{settings.warehouse} was written by an earlier version of Bathtub and is as it was: {error}"
+        ) from error
 
 
 def _require_month_files(warehouse: Path, named: set[str]) -> None:

@@ -32,13 +32,39 @@ orders as (
 dated as (
 
     select
-        customers.account_id,
-        orders.amount,
-        {{ local_date('orders.ordered_at') }} as ordered_date,
-        {{ late_date('orders.loaded_at') }} as late_date
+        customer_id,
+        amount,
+        loaded_at,
+        {{ local_date('ordered_at') }} as ordered_date,
+        {{ late_date('loaded_at') }} as late_date
     from orders
-    inner join customers on orders.customer_id = customers.customer_id
-    where orders.is_counted
+    where is_counted
+
+),
+
+placed as (
+
+    select
+        customer_id,
+        amount,
+        {{ month_start(known_date('ordered_date', 'late_date', 'loaded_at')) }} as order_month
+    from dated
+
+),
+
+-- An order of a merged profile is one of the profile that it is part of.
+owned as (
+
+    select
+        coalesce(merged.survivor_customer_id, placed.customer_id) as customer_id,
+        placed.amount,
+        placed.order_month
+    from placed
+    left join {{ ref('int_merges') }} as merged
+        on
+            placed.customer_id = merged.customer_id
+            and placed.order_month >= merged.valid_from_month
+            and (merged.valid_until_month is null or placed.order_month < merged.valid_until_month)
 
 ),
 
@@ -48,12 +74,10 @@ ordered as (
         accounts.snapshot_month,
         accounts.account_id,
         count(*) as n_orders,
-        sum(dated.amount) as paid_amount
+        sum(owned.amount) as paid_amount
     from accounts
-    inner join dated
-        on
-            accounts.account_id = dated.account_id
-            and accounts.snapshot_month = {{ month_start(known_date('dated.ordered_date', 'dated.late_date')) }}
+    inner join customers on accounts.account_id = customers.account_id
+    inner join owned on customers.customer_id = owned.customer_id and accounts.snapshot_month = owned.order_month
     group by accounts.snapshot_month, accounts.account_id
 
 )

@@ -16,7 +16,7 @@ with lines as (
         from_status as status,
         n_profiles as n_opening,
         0 as n_closing,
-        case when to_status is null then n_profiles else 0 end as n_deleted,
+        case when to_status is null then n_profiles else 0 end as n_gone,
         0 as n_new,
         0 as n_restored
     from {{ ref('int_transitions') }}
@@ -29,7 +29,7 @@ with lines as (
         to_status as status,
         0 as n_opening,
         n_profiles as n_closing,
-        0 as n_deleted,
+        0 as n_gone,
         case when from_status is null and is_new then n_profiles else 0 end as n_new,
         case when from_status is null and not is_new then n_profiles else 0 end as n_restored
     from {{ ref('int_transitions') }}
@@ -42,7 +42,7 @@ with lines as (
         status,
         case when movement = 'opening' then -n_profiles else 0 end as n_opening,
         case when movement = 'closing' then -n_profiles else 0 end as n_closing,
-        case when movement = 'deleted' then -n_profiles else 0 end as n_deleted,
+        case when movement in ('deleted', 'merged') then -n_profiles else 0 end as n_gone,
         case when movement = 'new' then -n_profiles else 0 end as n_new,
         case when movement = 'restored' then -n_profiles else 0 end as n_restored
     from {{ ref('flows_monthly') }}
@@ -55,7 +55,7 @@ select
     status,
     sum(n_opening) as opening_difference,
     sum(n_closing) as closing_difference,
-    sum(n_deleted) as deleted_difference,
+    sum(n_gone) as gone_difference,
     sum(n_new) as new_difference,
     sum(n_restored) as restored_difference
 from lines
@@ -63,6 +63,6 @@ group by snapshot_month, status
 having
     sum(n_opening) <> 0
     or sum(n_closing) <> 0
-    or sum(n_deleted) <> 0
+    or sum(n_gone) <> 0
     or sum(n_new) <> 0
     or sum(n_restored) <> 0

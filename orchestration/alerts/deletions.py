@@ -68,10 +68,11 @@ def confirmed(settings: Settings, month: date) -> int:
     if not settings.warehouse.exists():
         return 0
     with closing(duckdb.connect(str(settings.warehouse), read_only=True)) as con:
-        return _confirmed(con, month)
+        return confirmed_in(con, month)
 
 
-def _confirmed(con: duckdb.DuckDBPyConnection, month: date) -> int:
+def confirmed_in(con: duckdb.DuckDBPyConnection, month: date) -> int:
+    """Return the same from a warehouse that is open."""
     if not has_table(con, "ops", BOOK):
         return 0
     found = con.execute(f"select max(n_profiles) from ops.{BOOK} where snapshot_month = ?", [month]).fetchone()

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestration.challenges.findings import findings_in
 from orchestration.engine import Engine
+from orchestration.late_rows import late_rows
 from orchestration.months import add_months, month_text
 from orchestration.report.cube import Cube
 from orchestration.settings import Settings
@@ -138,7 +139,8 @@ def _collect(settings: Settings, engine: Engine, month: date, closes: Mapping[da
     people, ages, genders = _people(reader)
     return {
         "month": month_text(month),
-        "months": _month_facts(engine, months, closes),
+        "months": _month_facts(settings, engine, months, closes),
+        "late": _late(settings, engine, month),
         "monthsLeftOut": len(told) - len(months.all),
         "sources": sources,
         "statuses": list(STATUSES),
@@ -342,13 +344,15 @@ def _lists(engine: Engine, months: _Months) -> tuple[list[dict[str, Any]], list[
     )
 
 
-def _month_facts(engine: Engine, months: _Months, closes: Mapping[date, datetime | None]) -> list[dict[str, Any]]:
+def _month_facts(
+    settings: Settings, engine: Engine, months: _Months, closes: Mapping[date, datetime | None]
+) -> list[dict[str, Any]]:
     rows = engine.rows(
         f"select snapshot_month, definition_version, is_reconstructed from marts.base_overview_monthly where {months.where} "
         "and source = 'all'"
     )
     facts = {month: (version, bool(is_reconstructed)) for month, version, is_reconstructed in rows}
-    told = []
+    restated, told = _restated(settings, engine), []
     for month in months.all:
         as_of, closed_at = add_months(month, 1) - timedelta(days=1), closes[month]
         version, is_reconstructed = facts.get(month, (None, False))
@@ -359,9 +363,29 @@ def _month_facts(engine: Engine, months: _Months, closes: Mapping[date, datetime
                 "version": version,
                 "closedAt": closed_at.isoformat() if closed_at else None,
                 "reconstructed": is_reconstructed,
+                "restated": month in restated,
             }
         )
     return told
+
+
+def _restated(settings: Settings, engine: Engine) -> set[date]:
+    """Return the months of which a published value was changed."""
+    # The log is kept in a DuckDB file alone.
+    if settings.target != "duckdb" or not engine.rows(
+        "select 1 from information_schema.tables where table_schema = 'ops' and table_name = 'restatements'"
+    ):
+        return set()
+    return {row[0] for row in engine.rows("select distinct snapshot_month from ops.restatements")}
+
+
+def _late(settings: Settings, engine: Engine, month: date) -> dict[str, Any] | None:
+    """Return how many rows came late to a closed month, and the first and last month in which they happened."""
+    found = late_rows(engine.rows, [month]) if settings.target == "duckdb" else []
+    if not found:
+        return None
+    happened = sorted(row.happened_month for row in found)
+    return {"n": sum(row.n_rows for row in found), "first": f"{happened[0]:%Y-%m-%d}", "last": f"{happened[-1]:%Y-%m-%d}"}
 
 
 def _projection(engine: Engine, month: date) -> list[dict[str, Any]]:

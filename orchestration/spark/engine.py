@@ -12,6 +12,7 @@ from orchestration import close
 from orchestration.close import WarehouseState
 from orchestration.engine import Query
 from orchestration.ingest import IngestResult
+from orchestration.person_level import told
 from orchestration.raw import refresh_raw
 from orchestration.relations import Name, Relation
 from orchestration.settings import Settings
@@ -63,7 +64,7 @@ class SparkEngine:
     def closing(self, purpose: str, report: Report) -> Iterator[_SparkClose]:
         """Keep other writers out and yield a close."""
         with self._writing(purpose, report):
-            yield _SparkClose(self.settings)
+            yield _SparkClose(self.settings, report)
         remember_first_month(self.settings.warehouse)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -94,11 +95,15 @@ def _show_facts(settings: Settings, cluster: Cluster) -> None:
 class _SparkClose:
     """Each step has a session of its own: dbt may work for hours in between."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self._settings, self._report = settings, report
         with connecting(settings) as cluster:
             publication.prepare(settings, cluster)
             self._publication = publication.Close(cluster)
+
+    @property
+    def file(self) -> None:
+        return None
 
     @property
     def state(self) -> WarehouseState:
@@ -113,7 +118,9 @@ class _SparkClose:
         close.record_first_month(self._settings.warehouse, first_month)
         with connecting(self._settings) as cluster:
             _show_facts(self._settings, cluster)
-            self._publication.begin(cluster, months)
+            kept = self._settings.vars.person_level_months
+            if retired := self._publication.begin(cluster, months, kept):
+                self._report(told(retired, kept))
 
     def relations(self, counted: Collection[Name]) -> Mapping[Name, Relation]:
         schemas = ["raw", "ops", *(publication.BUILDING + layer for layer in (*publication.LAYERS, publication.PRIVATE))]

@@ -15,6 +15,8 @@ from datetime import date, datetime
 from graphlib import TopologicalSorter
 
 from orchestration.close import WarehouseState
+from orchestration.months import add_months
+from orchestration.person_level import OF_HISTORIES, OF_PERSONS
 from orchestration.settings import Settings
 from orchestration.spark.connection import Cluster, values
 
@@ -30,6 +32,8 @@ OF_READERS = re.compile(rf"\b(?=(?:{'|'.join(LAYERS)})\.)")
 RELATION = re.compile(r"\b\w+\.\w+\b")
 # A table that a run makes anew, as against one that keeps months.
 WHOLE_TABLE = re.compile(r"\w+__([0-9a-f]{8})")
+# Each month is computed from the month before in it.
+CUSTOMER_MONTHS = "core__int_customer_months"
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def read_state(cluster: Cluster) -> WarehouseState:
     ops = cluster.tables("ops")
     first = cluster.rows("select first_month from ops.warehouse") if "warehouse" in ops else []
     closed = _published(cluster) if "published_months" in ops else {}
-    return WarehouseState(first[0][0] if first else None, tuple(sorted(closed)))
+    kept = closed.items() & _partitions(cluster, CUSTOMER_MONTHS) if CUSTOMER_MONTHS in cluster.tables("storage") else set()
+    return WarehouseState(first[0][0] if first else None, tuple(sorted(closed)), min(kept)[0] if kept else None)
 
 
 def show_facts(cluster: Cluster, raw_dir: str, history_loaded_until: datetime | None, first_month: date | None) -> None:
@@ -89,12 +94,19 @@ class Close:
         self.closed_by = uuid.uuid4().hex[:8]
         self._before = _published(cluster)
 
-    def begin(self, cluster: Cluster, months: Sequence[date]) -> None:
-        """Let dbt build months; what earlier runs left and nobody reads any more is removed."""
+    def begin(self, cluster: Cluster, months: Sequence[date], person_level_months: int) -> list[date]:
+        """Let dbt build months; what earlier runs left and nobody reads any more is removed.
+
+        So are the rows of customers that are older than the `person_level_months` published last, but for the month that the
+        first of `months` is computed from. Returns the months that lost them.
+        """
         replaced = _pairs(cluster, "building_ops.replaced_months")
-        _remove_unused(cluster, {*self._before.items(), *replaced})
+        last = max(self._before, default=months[0])
+        oldest = min(add_months(last, 1 - person_level_months), add_months(months[0], -1))
+        retired = _remove_unused(cluster, {*self._before.items(), *replaced}, oldest)
         cluster.show("building_ops.this_run", f"select '{self.closed_by}' as closed_by")
         cluster.show("building_ops.published_months", _months_query(self._after(months)))
+        return retired
 
     def publish(self, cluster: Cluster, months: Sequence[date], closed_at: datetime, run_id: str) -> None:
         """Show readers what dbt has built: first new relations and changed definitions, then the months, all at once."""
@@ -127,8 +139,16 @@ def _show_relations(cluster: Cluster) -> None:
             cluster.show(view, queries[view])
 
 
-def _remove_unused(cluster: Cluster, used: set[tuple[date, str]]) -> None:
+def _remove_unused(cluster: Cluster, used: set[tuple[date, str]], oldest: date) -> list[date]:
+    """Drop the partitions of runs that are not used, and customers' of months before `oldest`; return these months."""
     latest = [run.closed_by for run in sorted(_runs(cluster), key=lambda run: run.closed_at)][-2:]
+    # By what a history says of old months, later ones still hold.
+    of_persons = {
+        name
+        for name, held in cluster.relations("storage").items()
+        if OF_PERSONS in held.columns and OF_HISTORIES not in held.columns
+    }
+    retired = set[date]()
     for table in sorted(cluster.tables("storage")):
         if not table.startswith(tuple(f"{layer}__" for layer in (*LAYERS, PRIVATE))):
             continue
@@ -136,11 +156,20 @@ def _remove_unused(cluster: Cluster, used: set[tuple[date, str]]) -> None:
             if whole[1] not in latest:
                 cluster.run(f"drop table storage.{table}")
             continue
-        for (partition,) in cluster.rows(f"show partitions storage.{table}"):
-            month, closed_by = (part.split("=")[1] for part in partition.split("/"))
-            if (date.fromisoformat(month), closed_by) not in used:
+        for month, closed_by in _partitions(cluster, table):
+            is_old = table in of_persons and month < oldest
+            if is_old or (month, closed_by) not in used:
                 where = f"month = '{month}', closed_by = '{closed_by}'"
                 cluster.run(f"alter table storage.{table} drop if exists partition ({where})")
+            if is_old:
+                retired.add(month)
+    return sorted(retired)
+
+
+def _partitions(cluster: Cluster, table: str) -> set[tuple[date, str]]:
+    """Return month and run of each partition of a stored table."""
+    found = [[part.split("=")[1] for part in row[0].split("/")] for row in cluster.rows(f"show partitions storage.{table}")]
+    return {(date.fromisoformat(month), closed_by) for month, closed_by in found}
 
 
 def _published(cluster: Cluster) -> dict[date, str]:

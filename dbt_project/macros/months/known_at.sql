@@ -1,6 +1,7 @@
 {#
     A row belongs to the month in which it happened if it was loaded with the initial history, or on time: before the grace
-    after that month is over. A late row belongs to the month in which it was loaded.
+    after that month is over. A late row belongs to the month in which it was loaded, until the month in which it happened is
+    restated: a row that had been loaded by then counts as on time.
 #}
 
 {# Local date on which a row was loaded that did not come with the initial history, else null. #}
@@ -8,9 +9,13 @@
     case when {{ loaded_at }} > timestamp '{{ history_loaded_until() }}' then {{ local_date(loaded_at) }} end
 {%- endmacro %}
 
-{# Local date on which something became known that happened on a local date; `late_date` as above. #}
-{% macro known_date(occurred_date, late_date) -%}
+{# Local date on which something became known that happened on a local date; `late_date` is of `loaded_at`, as above. #}
+{% macro known_date(occurred_date, late_date, loaded_at) -%}
+    {%- set restated = is_restated(occurred_date, loaded_at, by_date=true) -%}
     case
+        {% if restated -%}
+            when {{ restated }} then {{ occurred_date }}
+        {% endif -%}
         when
             {{ late_date }}
             >= {{ date_plus_days(add_months(month_start(occurred_date), 1), var('closing_grace_days')) }}
@@ -46,6 +51,38 @@
             and loaded_at >= {{ local_midnight(add_days_to(month, var('closing_grace_days'))) }}
         )
     )
+    {%- set restated = is_restated(occurred_at, 'loaded_at') %}
+    {%- if restated %}
+    and not ({{ restated }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    Condition on a row: the month in which it happened was restated after the row had been loaded; empty when no month was.
+    `by_date`: it is known when by its local date. Null where either is.
+#}
+{% macro is_restated(occurred, loaded_at, by_date=false) -%}
+    {%- set conditions = [] -%}
+    {%- for range in restated_ranges() -%}
+        {%- set next = "date '" ~ range.next ~ "'" if by_date else local_midnight(range.next) -%}
+        {%- set condition = loaded_at ~ " <= timestamp '" ~ range.restated_at ~ "' and " ~ occurred ~ ' < ' ~ next -%}
+        {%- if range.first != first_month() -%}
+            {#- With the first month, what happened before it is restated too. -#}
+            {%- set first = "date '" ~ range.first ~ "'" if by_date else local_midnight(range.first) -%}
+            {%- set condition = condition ~ ' and ' ~ occurred ~ ' >= ' ~ first -%}
+        {%- endif -%}
+        {%- do conditions.append('(' ~ condition ~ ')') -%}
+    {%- endfor -%}
+    {{ return(conditions | join(' or ')) }}
+{%- endmacro %}
+
+{# Until when (UTC, text) the rows that happened in a month counted as on time at its last restatement; none without any. #}
+{% macro restated_until(month) -%}
+    {%- set moments = [] -%}
+    {%- for range in restated_ranges() if range.first <= month and month < range.next -%}
+        {%- do moments.append(range.restated_at) -%}
+    {%- endfor -%}
+    {{ return(moments | max if moments else none) }}
 {%- endmacro %}
 
 {#
@@ -57,6 +94,7 @@
     {%- set end = local_midnight(month_after(month)) -%}
     {%- set grace_end = local_midnight(add_days_to(month_after(month), var('closing_grace_days'))) -%}
     {%- set history = "timestamp '" ~ history_loaded_until() ~ "'" -%}
+    {%- set restated = restated_until(month) -%}
     {%- if month == first_month() -%}
         select *
         from {{ relation }}
@@ -67,6 +105,9 @@
                 or loaded_at <= {{ history }}
                 or loaded_at < {{ end }}
                 or ({{ occurred_at }} >= {{ start }} and loaded_at < {{ grace_end }})
+                {%- if restated %}
+                or loaded_at <= timestamp '{{ restated }}'
+                {%- endif %}
             )
     {%- else -%}
         select *
@@ -74,7 +115,14 @@
         where
             {{ occurred_at }} >= {{ start }}
             and {{ occurred_at }} < {{ end }}
-            and (loaded_at is null or loaded_at <= {{ history }} or loaded_at < {{ grace_end }})
+            and (
+                loaded_at is null
+                or loaded_at <= {{ history }}
+                or loaded_at < {{ grace_end }}
+                {%- if restated %}
+                or loaded_at <= timestamp '{{ restated }}'
+                {%- endif %}
+            )
 
         union all
 

@@ -21,7 +21,8 @@
 {% macro profile_state() -%}
     {%- set columns = {
         'source': dbt.type_string(), 'is_birth_date_given': dbt.type_boolean(), 'birth_month': 'date',
-        'gender': dbt.type_string(), 'created_at': dbt.type_timestamp(), 'late_date': 'date', 'left_date': 'date',
+        'gender': dbt.type_string(), 'created_at': dbt.type_timestamp(), 'first_loaded_at': dbt.type_timestamp(),
+        'late_date': 'date', 'left_date': 'date',
     } -%}
     {%- for field in profile_field_names() if field != 'birth_date' -%}
         {%- do columns.update({'has_' ~ field: dbt.type_boolean()}) -%}
@@ -149,8 +150,37 @@
     {{ return(month > first_month()) }}
 {%- endmacro %}
 
+{#
+    The rows with a period that hold for a month. A restated month also has what was first observed after it, in its earliest
+    state: it was there, and its rows came late.
+#}
+{% macro known_in(relation, month) -%}
+    {%- if restated_until(month) -%}
+        select *
+        from (
+            select
+                *,
+                min(coalesce(valid_from_month, date '1900-01-01')) over (partition by customer_id) as first_known_month
+            from {{ relation }}
+        ) as states
+        where
+            {{ holds_in(month) }}
+            or (valid_from_month = first_known_month and first_known_month > date '{{ month }}')
+    {%- else -%}
+        select * from {{ relation }}
+        where {{ holds_in(month) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# What the history keeps of a profile that a restated month takes as it is known now. #}
+{% macro profile_dates() -%}
+    {{ return(['created_at', 'created_date', 'first_loaded_at', 'late_date', 'left_date']) }}
+{%- endmacro %}
+
 {# Condition on rows with a period, half-open and open where it has no bound: they hold for a month. #}
 {% macro holds_in(month) -%}
-    (valid_from_month is null or valid_from_month <= date '{{ month }}')
-    and (valid_until_month is null or valid_until_month > date '{{ month }}')
+    (
+        (valid_from_month is null or valid_from_month <= date '{{ month }}')
+        and (valid_until_month is null or valid_until_month > date '{{ month }}')
+    )
 {%- endmacro %}

@@ -33,3 +33,38 @@
     {%- endif -%}
     {{ return(true) }}
 {%- endmacro %}
+
+{#
+    The ranges of months that were restated: [{'first': 'YYYY-MM-01', 'next': 'YYYY-MM-01' (exclusive), 'restated_at': 'YYYY-MM-DD
+    HH:MM:SS', UTC}]. None outside a close, nor where nothing was ever restated.
+#}
+{% macro restated_ranges() -%}
+    {%- set ranges = [] -%}
+    {%- set book = load_relation(source('ops', 'restated_ranges')) if execute and flags.WHICH in ('run', 'build') -%}
+    {%- if book -%}
+        {%- for row in run_query('select from_month, next_month, restated_at from ' ~ book) -%}
+            {%- do ranges.append({
+                'first': (row[0] | string)[:10], 'next': (row[1] | string)[:10], 'restated_at': (row[2] | string)[:26],
+            }) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(ranges) }}
+{%- endmacro %}
+
+{# The rows of a table that the orchestrator keeps in `ops`; none where it keeps no such table. `columns` maps each to its type. #}
+{% macro ops_rows(table, columns) -%}
+    {%- set book = load_relation(source('ops', table)) if execute and flags.WHICH in ('run', 'build') -%}
+    {%- if book -%}
+        select
+            {% for name, type in columns.items() -%}
+                cast({{ name }} as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
+            {% endfor -%}
+        from {{ book }}
+    {%- else -%}
+        select
+            {% for name, type in columns.items() -%}
+                cast(null as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
+            {% endfor -%}
+        limit 0
+    {%- endif -%}
+{%- endmacro %}

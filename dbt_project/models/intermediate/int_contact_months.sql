@@ -15,6 +15,7 @@
 {%- set month = closing_month() -%}
 {%- set next_month_start = local_midnight(month_after(month)) -%}
 {%- set time = dbt.type_timestamp() -%}
+{%- set with_merges = has_merges() -%}
 {%- set carried = {
     'customer_id': dbt.type_string(), 'is_in_base': dbt.type_boolean(), 'email_soft_bounces': dbt.type_bigint(),
     'email_soft_bounces_since': time, 'email_arrived_at': time,
@@ -48,8 +49,7 @@ with customer_months as (
 
 coordinates as (
 
-    select * from {{ ref('int_coordinate_states') }}
-    where {{ holds_in(month) }}
+    {{ known_in(ref('int_coordinate_states'), month) }}
 
 ),
 
@@ -94,8 +94,16 @@ consents as (
 
 ),
 
+{% if with_merges %}
+    merged as (
+
+        {{ merges_in(month) }}
+
+    ),
+
+{% endif %}
 -- Deliveries that failed, and what shows that a message arrived. Campaigns without a channel are e-mail.
-deliveries as (
+{{ 'own_deliveries' if with_merges else 'deliveries' }} as (
 
     select
         customer_id,
@@ -111,6 +119,64 @@ deliveries as (
 
 ),
 
+{% if with_merges %}
+    kinds as (
+
+        {% for coordinate in coordinates() -%}
+            select '{{ coordinate }}' as coordinate
+            {{ 'union all' if not loop.last }}
+        {% endfor %}
+
+    ),
+
+    -- A failure tells of a coordinate: that of a merged profile only of a survivor who has the same.
+    deliveries as (
+
+        select
+            coalesce(merged.survivor_customer_id, own_deliveries.customer_id) as customer_id,
+            own_deliveries.event_type,
+            own_deliveries.occurred_at,
+            own_deliveries.coordinate
+        from own_deliveries
+        left join merged on own_deliveries.customer_id = merged.customer_id
+        where
+            merged.customer_id is null
+            or case own_deliveries.coordinate
+                {% for coordinate in coordinates() %}
+                    when '{{ coordinate }}' then merged.is_same_{{ coordinate }}
+                {% endfor %}
+                else false
+            end
+
+        union all
+
+        select
+            merged.survivor_customer_id as customer_id,
+            case kinds.coordinate
+                {% for coordinate in coordinates() %}
+                    when '{{ coordinate }}' then opening.{{ coordinate }}_failure
+                {% endfor %}
+            end as event_type,
+            case kinds.coordinate
+                {% for coordinate in coordinates() %}
+                    when '{{ coordinate }}' then opening.{{ coordinate }}_failed_at
+                {% endfor %}
+            end as occurred_at,
+            kinds.coordinate
+        from opening
+        inner join merged on opening.customer_id = merged.customer_id
+        cross join kinds
+        where
+            case kinds.coordinate
+                {% for coordinate in coordinates() %}
+                    when '{{ coordinate }}'
+                        then opening.{{ coordinate }}_failed_at is not null and merged.is_same_{{ coordinate }}
+                {% endfor %}
+            end
+
+    ),
+
+{% endif %}
 delivered as (
 
     select
@@ -153,6 +219,97 @@ soft_bounces as (
 
 ),
 
+{% if with_merges %}
+    channels as (
+
+        {% for channel in var('channels') -%}
+            select '{{ channel }}' as channel
+            {{ 'union all' if not loop.last }}
+        {% endfor %}
+
+    ),
+
+    -- An opt-in of a merged profile is one for another coordinate, unless the survivor is known to have the same.
+    known_opt_ins as (
+
+        select
+            coalesce(merged.survivor_customer_id, consents.customer_id) as customer_id,
+            consents.consent_id,
+            consents.channel,
+            consents.occurred_at,
+            consents.coordinate,
+            consents.legal_basis,
+            consents.has_proof,
+            case
+                when
+                    merged.customer_id is not null
+                    and consents.coordinate is null
+                    and {{ is_for_unknown_coordinate('consents.channel') }}
+                    then true
+            end as is_for_other
+        from consents
+        left join merged on consents.customer_id = merged.customer_id
+        where
+            consents.consent_status = 'opt_in'
+            and case consents.channel
+                {% for channel in var('channels') %}
+                    when '{{ channel }}' then {{ is_not_about_another(channel) }}
+                {% endfor %}
+                else true
+            end
+
+        union all
+
+        select
+            merged.survivor_customer_id as customer_id,
+            null as consent_id,
+            channels.channel,
+            case channels.channel
+                {% for channel in var('channels') %}
+                    when '{{ channel }}' then opening.{{ channel }}_opt_in_at
+                {% endfor %}
+            end as occurred_at,
+            null as coordinate,
+            case channels.channel
+                {% for channel in var('channels') %}
+                    when '{{ channel }}' then opening.{{ channel }}_legal_basis
+                {% endfor %}
+            end as legal_basis,
+            case channels.channel
+                {% for channel in var('channels') %}
+                    when '{{ channel }}' then opening.{{ channel }}_has_proof
+                {% endfor %}
+            end as has_proof,
+            case
+                when {{ is_for_unknown_coordinate('channels.channel') }} then true
+                {% for channel in var('channels') %}
+                    when channels.channel = '{{ channel }}' then opening.{{ channel }}_is_for_other
+                {% endfor %}
+            end as is_for_other
+        from opening
+        inner join merged on opening.customer_id = merged.customer_id
+        cross join channels
+        where
+            case channels.channel
+                {% for channel in var('channels') %}
+                    when '{{ channel }}'
+                        then opening.{{ channel }}_opt_in_at is not null and {{ is_not_about_another(channel) }}
+                {% endfor %}
+            end
+
+    ),
+{% else %}
+    known_opt_ins as (
+
+        select
+            *,
+            cast(null as {{ dbt.type_boolean() }}) as is_for_other
+        from consents
+        where consent_status = 'opt_in'
+
+    ),
+{% endif %}
+
 opt_ins as (
 
     select
@@ -160,8 +317,7 @@ opt_ins as (
         row_number() over (
             partition by customer_id, channel order by occurred_at desc, consent_id desc
         ) as nth_latest
-    from consents
-    where consent_status = 'opt_in'
+    from known_opt_ins
 
 ),
 
@@ -193,6 +349,9 @@ latest_opt_ins as (
             max(case when channel = '{{ channel }}' then legal_basis end) as {{ channel }}_legal_basis,
             max(case when channel = '{{ channel }}' and has_proof then 1 else 0 end) = 1 as {{ channel }}_has_proof,
             max(case when channel = '{{ channel }}' then named_coordinate end) as {{ channel }}_coordinate,
+            max(
+                case when channel = '{{ channel }}' then case when is_for_other then 1 when not is_for_other then 0 end end
+            ) = 1 as {{ channel }}_is_for_other,
         {% endfor -%}
         count(*) as n_channels
     from named
@@ -224,7 +383,10 @@ joined as (
             latest_opt_ins.{{ channel }}_opt_in_at as latest_{{ channel }}_opt_in_at,
             latest_opt_ins.{{ channel }}_legal_basis as latest_{{ channel }}_legal_basis,
             latest_opt_ins.{{ channel }}_has_proof as latest_{{ channel }}_has_proof,
-            {{ names_another(coordinate, 'latest_opt_ins.' ~ channel ~ '_coordinate') }} as latest_{{ channel }}_is_for_other,
+            coalesce(
+                latest_opt_ins.{{ channel }}_is_for_other,
+                {{ names_another(coordinate, 'latest_opt_ins.' ~ channel ~ '_coordinate') }}
+            ) as latest_{{ channel }}_is_for_other,
         {% endfor -%}
         {{ n_key_fields_filled('customer_months') }} as n_key_fields_filled,
         coordinates.n_values,

@@ -16,7 +16,10 @@
 {%- set month_start = "date '" ~ month ~ "'" -%}
 {%- set next_month_start = "date '" ~ month_after(month) ~ "'" -%}
 {%- set as_of_date = "date '" ~ add_days_to(month_after(month), -1) ~ "'" -%}
+{#- When profiles came and left: as it was known at the close, and in a restated month as it is known now. -#}
+{%- set dates_of = '_now' if restated_until(month) else '' -%}
 {%- set activity_types = ['order'] + var('activity_event_types') -%}
+{%- set with_merges = has_merges() -%}
 {%- set carried = {
     'customer_id': dbt.type_string(), 'source': dbt.type_string(), 'status': dbt.type_string(),
     'is_in_base': dbt.type_boolean(), 'is_active': dbt.type_boolean(),
@@ -29,8 +32,7 @@
 
 with profiles as (
 
-    select * from {{ ref('int_profile_states') }}
-    where {{ holds_in(month) }}
+    {{ known_in(ref('int_profile_states'), month) }}
 
 ),
 
@@ -52,12 +54,100 @@ traces as (
 
 ),
 
+{% if with_merges %}
+    -- What merged profiles left counts for those that they are part of, as do their rows in the month before.
+    merged as (
+
+        {{ merges_in(month) }}
+
+    ),
+
+    inherited as (
+
+        select
+            cast(null as {{ dbt.type_string() }}) as channel,
+            cast(null as {{ dbt.type_string() }}) as consent_status
+        {% for channel in var('channels') %}
+            {% for status in ['opt_in', 'opt_out'] %}
+                union all
+                select '{{ channel }}', '{{ status }}'
+            {% endfor %}
+        {% endfor %}
+
+    ),
+
+    attributed as (
+
+        select
+            coalesce(merged.survivor_customer_id, traces.customer_id) as customer_id,
+            traces.activity_type,
+            traces.channel,
+            traces.consent_status,
+            traces.occurred_at,
+            cast(null as date) as first_trace_date,
+            cast(null as date) as first_order_date,
+            cast(null as date) as last_activity_date
+        from traces
+        left join merged on traces.customer_id = merged.customer_id
+        where
+            case traces.channel
+                {% for channel in var('channels') %}
+                    when '{{ channel }}' then {{ is_not_about_another(channel) }}
+                {% endfor %}
+                else true
+            end
+
+        union all
+
+        select
+            merged.survivor_customer_id as customer_id,
+            case when inherited.channel is null then opening.last_act_type end as activity_type,
+            inherited.channel,
+            inherited.consent_status,
+            case
+                when inherited.channel is null then opening.last_act_at
+                {% for channel in var('channels') %}
+                    when inherited.channel = '{{ channel }}' and inherited.consent_status = 'opt_in'
+                        then opening.{{ channel }}_opt_in_at
+                    when inherited.channel = '{{ channel }}' then opening.{{ channel }}_opt_out_at
+                {% endfor %}
+            end as occurred_at,
+            case when inherited.channel is null then opening.first_trace_date end as first_trace_date,
+            case when inherited.channel is null then opening.first_order_date end as first_order_date,
+            case when inherited.channel is null then opening.last_activity_date end as last_activity_date
+        from opening
+        inner join merged on opening.customer_id = merged.customer_id
+        cross join inherited
+        where
+            case inherited.channel
+                {% for channel in var('channels') %}
+                    when '{{ channel }}' then {{ is_not_about_another(channel) }}
+                {% endfor %}
+                else true
+            end
+
+    ),
+{% else %}
+    attributed as (
+
+        select * from traces
+
+    ),
+{% endif %}
 happened as (
 
     select
         customer_id,
-        {{ local_date('min(occurred_at)') }} as first_trace_date,
-        {{ local_date("min(case when activity_type = 'order' then occurred_at end)") }} as first_order_date,
+        {% if with_merges -%}
+            {{ least_known(local_date('min(occurred_at)'), 'min(first_trace_date)') }} as first_trace_date,
+            {{ least_known(
+                local_date("min(case when activity_type = 'order' then occurred_at end)"), 'min(first_order_date)'
+            ) }} as first_order_date,
+            max(last_activity_date) as inherited_date,
+        {% else -%}
+            {{ local_date('min(occurred_at)') }} as first_trace_date,
+            {{ local_date("min(case when activity_type = 'order' then occurred_at end)") }} as first_order_date,
+        {% endif -%}
         {% for channel in var('channels') -%}
             max(case when channel = '{{ channel }}' and consent_status = 'opt_in' then occurred_at end)
                 as {{ channel }}_opt_in_at,
@@ -68,7 +158,7 @@ happened as (
             max(case when activity_type = {{ text_literal(type) }} then occurred_at end) as act_{{ loop.index }}_at,
         {% endfor -%}
         max(case when activity_type is not null then occurred_at end) as last_act_at
-    from traces
+    from attributed
     group by customer_id
 
 ),
@@ -78,18 +168,18 @@ joined as (
     select
         coalesce(opening.customer_id, happened.customer_id, profiles.customer_id) as customer_id,
         coalesce(profiles.source, opening.source) as source,
-        profiles.created_at,
         -- Without a creation date, the first trace stands for it, else the first month. In the base it stays as it was.
         case
             when opening.is_in_base then opening.created_date
-            when profiles.created_date is not null then profiles.created_date
+            when profiles.created_date{{ dates_of }} is not null then profiles.created_date{{ dates_of }}
             when profiles.customer_id is not null
                 then coalesce(
                     {{ least_known('opening.first_trace_date', 'first_traces.first_trace_date') }}, date '{{ first_month() }}'
                 )
         end as created_date,
-        profiles.late_date,
-        profiles.left_date,
+        {% for name in profile_dates() if name != 'created_date' -%}
+            {{ 'profiles.' ~ name ~ dates_of ~ ' as ' ~ name if dates_of else 'profiles.' ~ name }},
+        {% endfor -%}
         profiles.customer_id is not null as has_profile,
         {% for field in profile_field_names() -%}
             {%- if field == 'birth_date' -%}
@@ -103,7 +193,17 @@ joined as (
         profiles.is_birth_date_given,
         {{ least_known('opening.first_trace_date', 'happened.first_trace_date') }} as first_trace_date,
         {{ least_known('opening.first_order_date', 'happened.first_order_date') }} as first_order_date,
-        {{ greatest_known('opening.last_activity_date', local_date('happened.last_act_at')) }} as last_act_date,
+        {% if with_merges -%}
+            {{ greatest_known(
+                greatest_known('opening.last_activity_date', local_date('happened.last_act_at')), 'happened.inherited_date'
+            ) }} as last_act_date,
+            merged.customer_id is not null as is_merged,
+            coalesce(merged.merged_month < {{ month_start }}, false) as was_merged,
+        {% else -%}
+            {{ greatest_known('opening.last_activity_date', local_date('happened.last_act_at')) }} as last_act_date,
+            false as is_merged,
+            false as was_merged,
+        {% endif -%}
         {{ greatest_known('opening.last_act_at', 'happened.last_act_at') }} as last_act_at,
         case
             when opening.last_act_at > happened.last_act_at or happened.last_act_at is null then opening.last_act_type
@@ -120,11 +220,15 @@ joined as (
         case when opening.is_in_base then opening.status end as opening_status,
         case when opening.is_in_base then opening.is_active end as opening_is_active,
         coalesce(opening.is_in_base, false) as was_in_base,
-        opening.customer_id is not null or happened.customer_id is not null as has_left_traces
+        {{ 'merged.customer_id is null and ' if with_merges }}opening.customer_id is not null
+        or happened.customer_id is not null as has_left_traces
     from opening
     full join happened on opening.customer_id = happened.customer_id
     full join profiles on coalesce(opening.customer_id, happened.customer_id) = profiles.customer_id
     left join first_traces on profiles.customer_id = first_traces.customer_id
+    {% if with_merges -%}
+        left join merged on coalesce(opening.customer_id, happened.customer_id, profiles.customer_id) = merged.customer_id
+    {%- endif %}
 
 ),
 
@@ -132,7 +236,7 @@ arrived as (
 
     select
         *,
-        {{ known_date('created_date', 'late_date') }} as arrived_date,
+        {{ known_date('created_date', 'late_date', 'first_loaded_at') }} as arrived_date,
         {{ greatest_known('last_act_date', 'created_date') }} as last_activity_date
     from joined
 
@@ -144,6 +248,7 @@ closing as (
         *,
         coalesce(
             has_profile
+            and not is_merged
             and (was_in_base or arrived_date < {{ next_month_start }})
             and (left_date is null or left_date >= {{ next_month_start }}),
             false
@@ -152,7 +257,9 @@ closing as (
             not was_in_base
             and arrived_date >= {{ month_start }}
             and arrived_date < {{ next_month_start }}
-            and left_date < {{ next_month_start }},
+            and (left_date < {{ next_month_start }} or is_merged)
+            -- Nothing is kept of a profile that was merged before: without a creation date, it would seem to come.
+            and not was_merged,
             false
         ) as is_transient
     from arrived
@@ -168,6 +275,7 @@ final as (
         source,
         case when first_order_date is not null then 'customer' else 'prospect' end as status,
         case
+            when was_in_base and is_merged and coalesce(left_date >= {{ next_month_start }}, true) then 'merged'
             when was_in_base and not is_in_base then 'deleted'
             when is_transient then 'transient'
             when not is_in_base then null
@@ -178,6 +286,10 @@ final as (
             else 'stable'
         end as movement,
         case
+            {% if with_merges -%}
+                -- The sign-up of a profile that was merged into this one.
+                when last_activity_date > {{ local_date('last_act_at') }} then 'sign_up'
+            {% endif -%}
             when last_act_at >= created_at or (created_at is null and last_act_at is not null) then last_act_type
             else 'sign_up'
         end as last_activity_type,
@@ -204,7 +316,7 @@ final as (
         {% endfor -%}
         {{ definition_version() }} as definition_version
     from closing
-    where is_in_base or has_left_traces or is_transient
+    where is_in_base or was_in_base or has_left_traces or is_transient
 
 )
 

@@ -23,8 +23,12 @@ known_now as (
         gender,
         created_at,
         created_date,
+        first_loaded_at,
         late_date,
         left_date,
+        {% for name in profile_dates() -%}
+            {{ name }} as {{ name }}_now,
+        {% endfor -%}
         cast({{ "'" ~ open_month ~ "'" if reads_history else 'null' }} as date) as valid_from_month,
         cast(null as date) as valid_until_month
     from profiles
@@ -57,8 +61,13 @@ known_now as (
             history.gender,
             history.created_at,
             {{ local_date('history.created_at') }} as created_date,
+            history.first_loaded_at,
             history.late_date,
             history.left_date,
+            {% for name in profile_dates() -%}
+                {% set then = local_date('history.created_at') if name == 'created_date' else 'history.' ~ name -%}
+                case when profiles.customer_id is null then {{ then }} else profiles.{{ name }} end as {{ name }}_now,
+            {% endfor -%}
             case when history.snapshot_month > history.first_observed_month then history.snapshot_month end
                 as valid_from_month,
             coalesce(history.next_month, date '{{ open_month }}') as valid_until_month

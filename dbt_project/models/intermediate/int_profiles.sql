@@ -38,8 +38,9 @@ final as (
         end as gender,
         created_at,
         created_date,
+        first_loaded_at,
         {{ late_date('first_loaded_at') }} as late_date,
-        {{ known_date('deleted_date', late_date('deletion_loaded_at')) }} as left_date
+        {{ known_date('deleted_date', late_date('deletion_loaded_at'), 'deletion_loaded_at') }} as left_date
     from dated
 
 )

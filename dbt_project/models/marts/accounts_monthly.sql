@@ -69,6 +69,8 @@ bought as (
             account_months.account_id = orders.account_id
             and account_months.snapshot_month >= orders.order_month
             and {{ add_months('account_months.snapshot_month', -12) }} < orders.order_month
+            and (orders.valid_from_month is null or account_months.snapshot_month >= orders.valid_from_month)
+            and (orders.valid_until_month is null or account_months.snapshot_month < orders.valid_until_month)
     group by account_months.snapshot_month, account_months.account_id
 
 ),

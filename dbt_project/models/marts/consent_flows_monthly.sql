@@ -21,6 +21,7 @@ alike as (
         as_of_date,
         source,
         opening_source,
+        movement,
         definition_version,
         {% for channel in channels -%}
             coalesce({{ channel }}_was_opted_in, false) as {{ channel }}_was_in,
@@ -33,7 +34,7 @@ alike as (
         {% for channel in channels -%}
             coalesce({{ channel }}_was_opted_in, false), is_in_base and {{ channel }}_is_opted_in,
         {% endfor -%}
-        snapshot_month, as_of_date, source, opening_source, definition_version, is_in_base
+        snapshot_month, as_of_date, source, opening_source, movement, definition_version, is_in_base
 
 ),
 
@@ -76,7 +77,8 @@ lines as (
         by_channel.as_of_date,
         by_channel.channel,
         case
-            when movements.movement in ('opening', 'opted_out', 'deleted', 'reassigned_out') then by_channel.opening_source
+            when movements.movement in ('opening', 'opted_out', 'deleted', 'merged', 'reassigned_out')
+                then by_channel.opening_source
             else by_channel.source
         end as source,
         movements.movement,
@@ -92,7 +94,8 @@ lines as (
             when 'closing' then by_channel.is_in
             when 'opted_in' then by_channel.is_in and not by_channel.was_in
             when 'opted_out' then by_channel.was_in and not by_channel.is_in and by_channel.is_in_base
-            when 'deleted' then by_channel.was_in and not by_channel.is_in_base
+            when 'deleted' then by_channel.was_in and not by_channel.is_in_base and by_channel.movement <> 'merged'
+            when 'merged' then by_channel.was_in and by_channel.movement = 'merged'
             else by_channel.was_in and by_channel.is_in and by_channel.source <> by_channel.opening_source
         end
 

@@ -63,7 +63,7 @@ judged as (
         case
             when movement = 'transient' and scope = 'base' then 'transient'
             when was_in and not is_in and is_in_base then 'lapsed'
-            when was_in and not is_in then 'deleted'
+            when was_in and not is_in then movement
             when is_in and not was_in and movement in ('new', 'restored') then movement
             when is_in and not was_in then 'reactivated'
             when is_in then movement

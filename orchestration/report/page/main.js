@@ -41,6 +41,7 @@ function banner() {
   const facts = MONTHS[LAST];
   const lighter = MONTHS.filter((m) => m.reconstructed).length;
   const changed = MONTHS.findLastIndex((m, i) => i && m.version !== MONTHS[i - 1].version);
+  const restated = MONTHS.filter((m) => m.restated);
   const folded = DATA.sources.find((s) => s.name === null);
   const { incidents } = DATA;
   const item = (kind, text, title) => h('li', { class: kind, title: title || null }, text);
@@ -51,6 +52,8 @@ function banner() {
     item('good', t('balanced')),
     item(lighter ? 'warn' : 'good', lighter === MONTHS.length ? t('reconstructed_all', { n: count(lighter) }) : lighter ? t('reconstructed_some', { n: count(lighter), of: count(MONTHS.length) }) : t('reconstructed_none'), lighter ? t('reconstructed_why') : null),
     changed > 0 ? item('warn', t('definition_changed', { month: longMonth(MONTHS[changed].month) })) : null,
+    restated.length ? item('warn', t('restated_months', { months: restated.map((m) => longMonth(m.month)).join(', ') }), t('restated_why')) : null,
+    DATA.late ? item('', t('late_rows', { n: count(DATA.late.n), first: longMonth(DATA.late.first), last: longMonth(DATA.late.last) }), t('late_why')) : null,
     DATA.monthsLeftOut ? item('', t('months_left_out', { n: count(DATA.monthsLeftOut) })) : null,
     folded ? item('', t('sources_folded', { n: count(folded.count) })) : null);
 }
