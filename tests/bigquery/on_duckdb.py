@@ -19,13 +19,16 @@ OF_ONE_RUN = {
     f"private.{name}" for name in ("int_coordinates_to_judge", "int_emails", "int_phone_numbers", "int_phones", "int_addresses")
 }
 OF_DUCKDB = {"rules_hash"}
-# The base of traps has no companies, too few profiles for a finding, and here too few months for a projection.
+# The base of traps has no companies and no merges, too few profiles for a finding, and here too few months for a projection.
+# Nothing of it is restated.
 MAY_BE_EMPTY = {
-    *(f"staging.stg_{name}" for name in ("accounts", "contracts", "account_contacts")),
+    *(f"staging.stg_{name}" for name in ("accounts", "contracts", "account_contacts", "merges")),
     *(
         f"core.int_{name}"
         for name in ("accounts", "account_orders", "account_contracts", "account_contacts", "account_coverage")
     ),
+    *(f"core.{name}" for name in ("int_merges", "int_merge_steps", "int_late_rows")),
+    *(f"marts.{name}" for name in ("restatements", "restatements_monthly")),
     *(f"core.int_projection_{name}" for name in ("months", "moves", "entries", "errors")),
     *(f"marts.{name}_monthly" for name in ("accounts", "projection", "challenges")),
     "private.retention_due_profiles",

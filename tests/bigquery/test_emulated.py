@@ -107,7 +107,8 @@ def test_statements_that_dbt_sends_resolve_too(closed: Closed) -> None:
             sql.declare(schema, name, columns)
     for statement in closed.statements:
         sql.check(statement)
-    marts = len([relation for relation in closed.duck.relations() if relation.startswith("marts.")])
+    # The logs of restatements are views.
+    marts = len(closed.duck.query("select 1 from duckdb_tables() where schema_name = 'marts'"))
     with_contract = [statement for statement in closed.statements if re.search(r"create or replace table \S+\s+\(", statement)]
     assert len(with_contract) >= marts
     assert len([statement for statement in closed.statements if "merge into" in statement]) > marts

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,24 +31,32 @@ from orchestration.months import add_months, month_text
 from orchestration.publish.embedded import embedded_server, reader_dsn
 from orchestration.settings import PROJECT_ROOT, parse_month
 from orchestration.warehouse import reading
-from tests.orchestration.conftest import Home
+from tests.orchestration.conftest import MONTHS, Home
 
 LIMIT_SECONDS = 900
-# When a file was read, which is not the same in two runs.
-CLOCK_COLUMNS = ("loaded_at",)
+# When a file was read, or months were restated and by which run, which is not the same in two runs.
+CLOCK_COLUMNS = (
+    "loaded_at", "first_loaded_at", "first_loaded_at_now", "deletion_loaded_at", "late_date", "late_date_now", "restatement_id",
+    "restated_at", "run_id",
+)  # fmt: skip
+# Published tables that hold such moments.
+CLOCK_TABLES = ("bi_refresh_status", "restatements_monthly")
 CLOSING_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
 
-CLOSE_AGAIN = "close again"
+CLOSE, CLOSE_AGAIN, RESTATE = "ingest and close", "close again", "restate"
+OTHER_DEFINITION = {"BATHTUB_VARS": "{active_within_days: 60}"}
 Fingerprint = Mapping[str, tuple[int, str]]
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What is killed, and whether it starts from the base before the new files or after."""
+    """What is killed, from which state it starts and to which it leads, and the settings it runs with."""
 
     name: str
     command: tuple[str, ...]
-    starts_before: bool
+    starts: str = "after"
+    ends: str = "after"
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,10 +105,13 @@ def add_month(raw: Path, month: date) -> None:
 
 
 def fingerprint(connection: duckdb.DuckDBPyConnection, *schemas: str) -> Fingerprint:
-    """Return the number of rows and a hash of them, in any order, of each table and view of some schemas."""
+    """Return the number of rows and a hash of them, in any order, of each table and view of some schemas.
+
+    But for the states of profiles, which are of the months of the last run.
+    """
     columns = connection.execute(
         "select table_schema, table_name, list(column_name order by column_name) from information_schema.columns "
-        "where table_schema in (select unnest(?)) group by all order by all",
+        "where table_schema in (select unnest(?)) and not ends_with(table_name, '_states') group by all order by all",
         [list(schemas)],
     ).fetchall()
     prints = {}
@@ -112,7 +123,7 @@ def fingerprint(connection: duckdb.DuckDBPyConnection, *schemas: str) -> Fingerp
 
 
 class Deployment:
-    """A deployment closed up to a month, before and after the files of the next month."""
+    """A deployment closed up to a month, before and after the files of the next month, and restated."""
 
     def __init__(self, home: Home, keep: Path, closed_until: str, phases: Sequence[str] = ()) -> None:
         """`home` holds a warehouse closed up to that month; copies are kept in `keep`; no phase stands for all."""
@@ -120,12 +131,14 @@ class Deployment:
         self.month = add_months(parse_month(closed_until), 1)
         to = ("--to", month_text(self.month))
         again = ("build", "--from", closed_until, *to)
+        restate = ("restate", "--from", MONTHS[0], "--yes")
         known = (
-            Phase("ingest and close", ("build", *to), starts_before=True),
-            Phase(CLOSE_AGAIN, again, starts_before=False),
-            Phase("report", ("report",), starts_before=True),
-            Phase("publish", ("publish",), starts_before=True),
-            Phase("backup", ("backup",), starts_before=False),
+            Phase(CLOSE, ("build", *to), starts="before"),
+            Phase(CLOSE_AGAIN, again),
+            Phase(RESTATE, restate, ends="restated", more=OTHER_DEFINITION),
+            Phase("report", ("report",)),
+            Phase("publish", ("publish",)),
+            Phase("backup", ("backup",)),
         )
         self.phases = tuple(phase for phase in known if not phases or phase.name in phases)
         self.seconds: dict[str, float] = {}
@@ -133,35 +146,35 @@ class Deployment:
 
     @property
     def _more(self) -> dict[str, str]:
-        return {"BATHTUB_PUBLISH_DIR": str(self.home.folder / "files"), "PYTHONUNBUFFERED": "1"} | self._postgres
+        folder = self.home.folder
+        places = {"BATHTUB_PUBLISH_DIR": str(folder / "files"), "BATHTUB_POSTGRES_DIR": str(folder / "postgres")}
+        return {**places, "PYTHONUNBUFFERED": "1"}
 
-    @property
-    def _postgres(self) -> dict[str, str]:
-        return {"BATHTUB_POSTGRES_DIR": str(self.home.folder / "postgres")}
-
-    # ---- the two states ---------------------------------------------------------------------------------------------
+    # ---- the states -------------------------------------------------------------------------------------------------
 
     def prepare(self, say: Callable[[str], None]) -> None:
-        """Make both states by undisturbed runs, and measure each phase."""
+        """Make the states by undisturbed runs, and measure each phase."""
+        self.states: dict[str, Good] = {}
         self._finish("report")
         self._finish("publish")
-        self.before = self.look()
-        self._save("before")
+        self.states["before"] = self.look()
         add_month(self.home.raw, self.month)
         self._save("before")
-        for phase in self.phases:
-            if phase.name != CLOSE_AGAIN:
-                self._finish(*phase.command, measured=phase.name)
-                say(f"undisturbed {phase.name}: {self.seconds[phase.name]:.1f} s")
+        self._measure(say, lambda phase: phase.name not in (CLOSE_AGAIN, RESTATE))
         # The job of the close writes the report; without a month that is new the command writes it too.
-        self.after = self.look()
+        self.states["after"] = self.look()
         self._save("after")
-        for phase in self.phases:
-            if phase.name == CLOSE_AGAIN:
-                self._finish(*phase.command, measured=phase.name)
-                say(f"undisturbed {phase.name}: {self.seconds[phase.name]:.1f} s")
-                if (again := self.look()) != self.after:
-                    raise AssertionError(f"Closing again gave other rows: {self._difference(again, self.after)}")
+        self._measure(say, lambda phase: phase.name == CLOSE_AGAIN)
+        if (again := self.look()) != self.states["after"]:
+            raise AssertionError(f"Closing again gave other rows: {self._difference(again, self.states['after'])}")
+        self._measure(say, lambda phase: phase.name == RESTATE)
+        self._finish("report", more=OTHER_DEFINITION)
+        self.states["restated"] = self.look()
+
+    def _measure(self, say: Callable[[str], None], is_meant: Callable[[Phase], bool]) -> None:
+        for phase in filter(is_meant, self.phases):
+            self._finish(*phase.command, measured=phase.name, more=phase.more)
+            say(f"undisturbed {phase.name}: {self.seconds[phase.name]:.1f} s")
 
     def _save(self, name: str) -> None:
         shutil.rmtree(self._keep / name, ignore_errors=True)
@@ -169,11 +182,10 @@ class Deployment:
 
     def reset(self, phase: Phase) -> None:
         """Put the deployment into the state that a phase starts from."""
-        state = self._keep / ("before" if phase.starts_before and phase.name == "ingest and close" else "after")
         for path in self.home.folder.iterdir():
             if path.name != "postgres":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        self._copy(state, self.home.folder)
+        self._copy(self._keep / phase.starts, self.home.folder)
         if phase.name == "report":
             shutil.copytree(self._keep / "before" / "reports", self.home.folder / "reports", dirs_exist_ok=True)
         if phase.name == "publish":
@@ -187,9 +199,9 @@ class Deployment:
 
     # ---- running and killing ----------------------------------------------------------------------------------------
 
-    def _finish(self, *command: str, measured: str = "") -> None:
+    def _finish(self, *command: str, measured: str = "", more: Mapping[str, str] | None = None) -> None:
         started = time.monotonic()
-        done = self.home.command(*command, **self._more)
+        done = self.home.command(*command, **self._more, **(more or {}))
         if done.returncode:
             raise AssertionError(f"{' '.join(command)} failed: {done.stdout[-1500:]} {done.stderr[-1500:]}")
         if measured:
@@ -207,7 +219,7 @@ class Deployment:
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestration", *phase.command],
             cwd=PROJECT_ROOT,
-            env=self.home.environ(**self._more),
+            env=self.home.environ(**self._more, **phase.more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -247,7 +259,7 @@ class Deployment:
                 for file in mart["files"]:
                     content = (manifest.parent / file["path"]).read_bytes()
                     assert hashlib.sha256(content).hexdigest() == file["sha256"], file["path"]
-        sums = {m["name"]: [f["sha256"] for f in m["files"]] for m in latest["marts"] if m["name"] != "bi_refresh_status"}
+        sums = {m["name"]: [f["sha256"] for f in m["files"]] for m in latest["marts"] if m["name"] not in CLOCK_TABLES}
         return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
 
     def _published(self) -> Fingerprint:
@@ -256,7 +268,8 @@ class Deployment:
         with embedded_server(folder) as dsn, psycopg.connect(reader_dsn(dsn, folder), autocommit=True) as connection:
             names = connection.execute(
                 "select table_name from information_schema.tables where table_schema = 'marts' "
-                "and table_name not in ('bi_refresh_status') order by 1"
+                "and table_name <> all(%s) order by 1",
+                [list(CLOCK_TABLES)],
             ).fetchall()
             prints = {}
             with connection.transaction():
@@ -277,16 +290,16 @@ class Deployment:
         self.reset(phase)
         outcome = Outcome(phase.name, instant, self.kill(phase, instant))
         try:
-            outcome.faults += self._seen_wrong(self.look())
-            if phase.name in ("report", "publish", "backup"):
-                self._finish(*phase.command)
-            else:
-                self._finish("build", "--to", month_text(self.month))
-                self._finish("report")
-            seen, wanted = self.look(), self.after
-            if phase.name == "ingest and close":
+            outcome.faults += self._seen_wrong(self.look(), phase)
+            if phase.name in (CLOSE, CLOSE_AGAIN, RESTATE):
+                self._finish("build", "--to", month_text(self.month), more=phase.more)
+            if phase.name not in (CLOSE, CLOSE_AGAIN):
+                self._finish(*phase.command, more=phase.more)
+            self._finish("report", more=phase.more)
+            seen, wanted = self.look(), self.states[phase.ends]
+            if phase.name in (CLOSE, RESTATE):
                 # What is published elsewhere is as it was: the build publishes through its job where it is configured.
-                wanted = Good(wanted.marts, wanted.tables, wanted.page, seen.files, seen.published)
+                wanted = replace(wanted, files=seen.files, published=seen.published)
             if seen != wanted:
                 outcome.faults.append(f"the next run gave something else: {self._difference(seen, wanted)}")
             outcome.faults += self._leftovers()
@@ -294,12 +307,14 @@ class Deployment:
             outcome.faults.append(f"{type(error).__name__}: {' '.join(str(error).split())[:1500]}")
         return outcome
 
-    def _seen_wrong(self, seen: Good) -> list[str]:
-        faults = []
-        for part in ("marts", "page", "files", "published"):
-            if getattr(seen, part) not in (getattr(self.before, part), getattr(self.after, part)):
-                faults.append(f"readers saw another {part} than before or after")
-        return faults
+    def _seen_wrong(self, seen: Good, phase: Phase) -> list[str]:
+        # What a phase has nothing to do with may be from before.
+        states = [self.states[name] for name in ("before", phase.starts, phase.ends)]
+        return [
+            f"readers saw another {part} than before or after"
+            for part in ("marts", "page", "files", "published")
+            if getattr(seen, part) not in [getattr(state, part) for state in states]
+        ]
 
     @staticmethod
     def _difference(seen: Good, wanted: Good) -> str:

@@ -55,7 +55,8 @@ def test_every_mart_says_its_month_and_how_it_was_computed(mart: dict[str, Any])
     promised = {
         column["name"]: column["data_type"]
         for column in mart["columns"]
-        if {"type": "not_null"} in column.get("constraints", [])
+        # dbt takes no constraints of a view, which the logs of restatements are.
+        if {"type": "not_null"} in column.get("constraints", []) or str(mart["name"]).startswith("restatements")
     }
     common = {"snapshot_month": "date", "as_of_date": "date", "is_reconstructed": "boolean", "definition_version": "string"}
     assert common.items() <= promised.items()

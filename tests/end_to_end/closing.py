@@ -28,6 +28,7 @@ from orchestration.dbt import dbt_environment, failure_sentence
 from orchestration.ingest import IngestResult, ingest
 from orchestration.month_files import follow, months_dir
 from orchestration.months import months_between
+from orchestration.restatement import prepare_books
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings, load_settings
 
 # dbt takes the catalog's name from the file's, and one parsed project serves all warehouses of that name.
@@ -94,6 +95,7 @@ def bring_in(
     """Ingest a raw folder into a warehouse whose history begins with the month `first`."""
     result = ingest(_settings(raw_dir, warehouse, variables), warehouse, now=now)
     record_first_month(warehouse, first)
+    prepare_books(warehouse)
     with duckdb.connect(str(warehouse)) as connection:
         versions.record(connection, now or datetime.now(UTC))
     return result

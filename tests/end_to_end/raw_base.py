@@ -27,6 +27,7 @@ class RawBase:
     orders: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     consents: list[Row] = field(default_factory=list)
+    merges: list[Row] = field(default_factory=list)
     mail_domains: list[Row] = field(default_factory=list)
     accounts: list[Row] = field(default_factory=list)
     contracts: list[Row] = field(default_factory=list)
@@ -39,6 +40,7 @@ class RawBase:
             "orders": self.orders,
             "events": self.events,
             "consents": self.consents,
+            "merges": self.merges,
             "mail_domains": self.mail_domains,
             "accounts": self.accounts,
             "contracts": self.contracts,

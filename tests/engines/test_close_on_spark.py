@@ -15,6 +15,7 @@ from orchestration.demo import generate
 from orchestration.months import add_months
 from orchestration.settings import PROJECT_ROOT, parse_month
 from orchestration.spark.cluster import Cluster
+from tests.end_to_end.merged_base import FIRST, VARIABLES, merged_base
 from tests.end_to_end.random_base import Shape, random_base
 from tests.end_to_end.traps import trap_base
 from tests.engines.closes import LONG_PLANNED, NO_TESTS, Base, clear, closed_months
@@ -22,6 +23,8 @@ from tests.engines.closes import LONG_PLANNED, NO_TESTS, Base, clear, closed_mon
 pytestmark = pytest.mark.engines
 
 DEMO_END = date(2026, 10, 1)
+# Merges compare coordinates.
+LONG_PLANNED_WITHOUT_COORDINATES = tuple(model for model in LONG_PLANNED if model != "int_coordinates_to_judge")
 MakeBase = Callable[..., Base]
 
 
@@ -90,6 +93,13 @@ def test_random_base_with_late_rows(make_base: MakeBase, tmp_path: Path) -> None
     random_base(shape).write(tmp_path / "raw")
     base = narrowed(make_base(shape.first, **shape.variables))
     base.close(shape.first, shape.last, *NO_TESTS)
+    assert base.differences() == []
+
+
+def test_merges(make_base: MakeBase, tmp_path: Path) -> None:
+    merged_base().write(tmp_path / "raw")
+    base = replace(make_base(FIRST, **VARIABLES), left_out=LONG_PLANNED_WITHOUT_COORDINATES)
+    base.close(FIRST, add_months(FIRST, 2), *NO_TESTS)
     assert base.differences() == []
 
 

@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from orchestration import backup as backups
+from orchestration import versions
 from orchestration.alerts.store import Store
 from orchestration.backup import BackupError, make_backup, restore_backup
 from orchestration.month_files import months_dir
@@ -170,7 +171,7 @@ def test_the_manifest_names_versions_months_and_checksums_and_is_the_last_file(b
         manifest = json.loads(content.read())
     assert last == "manifest.json"
     assert set(manifest["files"]) == set(names)
-    assert {manifest["last_month"], manifest["schema_version"]} == {MONTHS[-1], 1}
+    assert {manifest["last_month"], manifest["schema_version"]} == {MONTHS[-1], versions.SCHEMA_VERSION}
     assert all(len(file["sha256"]) == 64 for file in manifest["files"].values())
 
 

@@ -210,6 +210,14 @@ def test_progress_says_the_month_and_the_time_left(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_progress_says_the_checks_that_warn_and_no_others() -> None:
+    lines: list[str] = []
+    for status in ("pass", "warn", "fail"):
+        data = {"name": f"check_{status}", "status": status, "num_failures": 2}
+        Progress(lines.append).see({"info": {"name": "LogTestResult"}, "data": data})
+    assert lines == ["  Warning: the check check_warn found 2 (docs/operations.md)."]
+
+
 def test_progress_says_the_marts_that_are_made_and_nothing_else() -> None:
     lines: list[str] = []
     progress = Progress(lines.append)

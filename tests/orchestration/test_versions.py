@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import tomllib
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 from orchestration import __version__, versions
-from orchestration.settings import PROJECT_ROOT
+from orchestration.settings import PROJECT_ROOT, Vars, load_settings
 from orchestration.warehouse import WarehouseError, reading, settle, writing
 from tests.orchestration.conftest import MONTHS, Built, Home
 
@@ -25,9 +26,12 @@ def base(built: Built, tmp_path: Path) -> Home:
 
 @pytest.fixture
 def older(base: Home) -> Home:
-    """The same as versions were recorded nowhere."""
+    """The same as versions were recorded nowhere, and marts did not say which months are reconstructed."""
     with duckdb.connect(str(base.warehouse)) as connection:
         connection.execute("drop table ops.versions")
+        marts = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
+        for (mart,) in marts:
+            connection.execute(f"alter table marts.{mart} drop column is_reconstructed")
     return base
 
 
@@ -59,20 +63,55 @@ def test_each_schema_version_has_its_migration() -> None:
     assert len(versions.MIGRATIONS) == versions.SCHEMA_VERSION
 
 
-def test_a_warehouse_of_an_earlier_version_is_brought_up_to_date_by_a_build(older: Home) -> None:
-    with reading(older.warehouse) as connection:
-        before = connection.execute("from marts.flows_monthly order by all").fetchall()
+def _flows(home: Home) -> list[tuple[object, ...]]:
+    with reading(home.warehouse) as connection:
+        columns = "snapshot_month, source, status, scope, movement, n_profiles, is_reconstructed, definition_version"
+        return connection.execute(f"select {columns} from marts.flows_monthly order by all").fetchall()
+
+
+def test_a_warehouse_of_an_earlier_version_is_brought_up_to_date_by_a_build(built: Built, older: Home) -> None:
+    before = _flows(built.home)
     done = older.command("build", "--to", MONTHS[-1])
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == f"{older.warehouse} is of an earlier version of Bathtub: bringing it up to date."
     assert [row[0] for row in _recorded(older)] == [versions.SCHEMA_VERSION]
-    with reading(older.warehouse) as connection:
-        assert connection.execute("from marts.flows_monthly order by all").fetchall() == before
-    assert "earlier version" not in older.command("build", "--to", MONTHS[-1]).stdout
+    assert _flows(older) == before
+    # Its months can be closed on and again.
+    again = older.command("build", "--from", MONTHS[-1], "--to", MONTHS[-1])
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "earlier version" not in again.stdout
+    assert _flows(older) == before
+
+
+@pytest.mark.parametrize(
+    ("observed", "reconstructed"),
+    [
+        ("2024-03-02 22:59:59", ["2024-01"]),
+        ("2024-03-02 23:00:00", ["2024-01"]),
+        ("2024-03-02 23:00:01", ["2024-01", "2024-02"]),
+    ],
+)
+def test_marts_of_version_1_say_which_months_were_closed_before_anybody_observed_them(
+    observed: str, reconstructed: list[str]
+) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create schema ops; create schema marts")
+        versions.record(connection, datetime(2024, 4, 3, tzinfo=UTC))
+        connection.execute("update ops.versions set schema_version = 1")
+        connection.execute(f"create table ops.warehouse as select timestamp '{observed}' as history_loaded_until")
+        connection.execute(
+            "create table marts.flows_monthly as from (values (date '2024-01-01'), (date '2024-02-01')) as m (snapshot_month)"
+        )
+        # The grace of February ends with the second of March, local time.
+        versions.migrate(connection, load_settings({"BATHTUB_VARS": "{closing_grace_days: 2}"}).vars)
+        found = connection.execute(
+            "select strftime(snapshot_month, '%Y-%m') from marts.flows_monthly where is_reconstructed order by 1"
+        ).fetchall()
+    assert [month for (month,) in found] == reconstructed
 
 
 def test_a_migration_that_fails_changes_nothing(older: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(connection: duckdb.DuckDBPyConnection) -> None:
+    def fails(connection: duckdb.DuckDBPyConnection, _: Vars) -> None:
         connection.execute("drop table ops.closed_months")
         raise versions.MigrationError("close all months again: make build FROM=2024-01.")
 

@@ -296,6 +296,28 @@ def test_a_second_writer_is_refused_with_who_holds_the_warehouse(base: Home, sec
     assert _number(base) == 2
 
 
+def test_a_writer_that_sleeps_keeps_its_lock_and_publishes_when_it_wakes(base: Home) -> None:
+    with _running(base, WRITER, until="working") as first:
+        first.send_signal(signal.SIGSTOP)
+        try:
+            _tell(first)
+            with (
+                pytest.raises(WarehouseBusyError, match=rf"a long close, process {first.pid}"),
+                writing(base.settings(BATHTUB_LOCK_WAIT_SECONDS="1"), "test"),
+            ):
+                pass
+            assert _number(base) == 1
+            assert (building_dir(base.warehouse) / base.warehouse.name).exists()
+        finally:
+            first.send_signal(signal.SIGCONT)
+        assert _line(first) == "published", _rest(first)
+    assert _number(base) == 2
+    with writing(base.settings(BATHTUB_LOCK_WAIT_SECONDS="1"), "test") as copy:
+        _add_one(copy)
+    assert _number(base) == 3
+    assert _files(base) == KEPT
+
+
 def test_a_killed_writer_leaves_the_file_and_the_next_one_works(base: Home) -> None:
     before = base.warehouse.read_bytes()
     with _running(base, WRITER, until="working") as first:

@@ -93,6 +93,9 @@ def domains(settings: Mapping[str, int]) -> dict[str, int]:
         "scope": 2,
         "gender": 4,
         "scenario": 3,
+        "mart": 20,
+        # Five, joined in any way.
+        "cause": 32,
         "target_month": 12,
         "horizon_months": 3,
         **settings,
