@@ -170,6 +170,8 @@ class Project:
         if months:
             say(f"closing {month_text(months[0])} to {month_text(months[-1])}")
             self._close(months)
+            # The run after a close erases who was deleted in the months closed: a command that is measured finds it done.
+            refresh_raw(self.settings, say)
         self._marker.write_text(_code_hash(), encoding="utf-8")
         return seconds
 
