@@ -36,7 +36,7 @@ from orchestration.report.data import ReportError
 from orchestration.report.serve import ADDRESS, PORT, server
 from orchestration.report.write import LATEST, Written, print_pdf, write_report
 from orchestration.restatement import dry_run as try_restatement
-from orchestration.restatement import latest_id, months_to_restate, n_logged, summary
+from orchestration.restatement import latest_id, months_to_restate, n_erased_since, n_logged, summary
 from orchestration.retention import RetentionError, Selection, export_overdue
 from orchestration.settings import LANGUAGES, MARTS, PROJECT_ROOT, ConfigurationError, Settings, load_settings
 from orchestration.warehouse import WarehouseError
@@ -156,6 +156,14 @@ def restate(first: date, dry_run: bool, yes: bool, verbose: bool) -> None:
     """Compute closed months again with each late row in the month where it happened, and log what that changes."""
     settings, now = load_settings(), datetime.now(UTC)
     months = months_to_restate(settings, first, now)
+    if n_erased := n_erased_since(settings.warehouse, months):
+        log.warning(
+            "%s profiles were erased since %s was closed. Computed again, the months count them as gone in %s: what that "
+            "changes is logged with the cause erasure (docs/operations.md#erasure).",
+            f"{n_erased:,}",
+            month_text(first),
+            month_text(first),
+        )
     if dry_run:
         log.info("Computing %s again, without publishing", _span(months))
         for line in try_restatement(settings, months, now, log.info):

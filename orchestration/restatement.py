@@ -376,6 +376,22 @@ def months_to_restate(settings: Settings, first: date, now: datetime) -> list[da
     return plan(settings.vars, state, now, first, state.closed[-1])
 
 
+def n_erased_since(warehouse: Path, months: Sequence[date]) -> int:
+    """Return how many profiles were erased since the first close of some closed months.
+
+    Only anonymous rows are left of them: computed again, the months count them as gone from the first one on.
+    """
+    with reading(warehouse) as connection:
+        if not _has_table(connection, _catalog(connection), "erasures"):
+            return 0
+        row = connection.execute(
+            "select coalesce(sum(n_profiles), 0) from ops.erasures where known_at > "
+            "(select min(closed_at) from ops.closed_months where snapshot_month between ? and ?)",
+            [months[0], months[-1]],
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 class _UnpublishedError(Exception):
     """Leaves the working copy behind, unpublished."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.close import CloseError
 from orchestration.definition import BOOK, DEFINITION_VARS, changed_vars, code_version, record, settle_definition_change
-from orchestration.restatement import Restatement, log_changes, prepare_books, summary
+from orchestration.restatement import Restatement, log_changes, n_erased_since, prepare_books, summary
 from orchestration.settings import DBT_PROJECT_DIR, Settings, load_settings
 from tests.orchestration.conftest import Home, write_base
 
@@ -104,6 +104,15 @@ def test_causes_that_cannot_be_told_apart_are_joined(tmp_path: Path, manifest: P
 
 
 # ---- the definition --------------------------------------------------------------------------------------------------
+
+
+def test_erasures_after_a_month_was_closed_are_counted(tmp_path: Path) -> None:
+    warehouse = _warehouse(tmp_path / "a", LEVELS)
+    assert n_erased_since(warehouse, [FEBRUARY, MARCH]) == 0
+    with duckdb.connect(str(warehouse)) as con:
+        con.execute("create table ops.erasures (known_at timestamp, n_profiles bigint)")
+        con.execute("insert into ops.erasures values ('2024-04-01', 5), ('2024-05-01', 2), ('2024-05-02', 1)")
+    assert n_erased_since(warehouse, [FEBRUARY, MARCH]) == 3
 
 
 def test_each_var_that_a_definition_version_hashes_is_watched() -> None:
